@@ -1,0 +1,31 @@
+#pragma once
+// 16-bit floating-point values and their rounding (to nearest, ties to even; IEEE 754-2019 §4.3.1).
+#include <bit>
+#include <cstdint>
+
+namespace ingot {
+
+// bfloat16: the upper half of an IEEE binary32.
+struct Bf16 {
+  uint16_t bits = 0;
+};
+
+inline float ToFloat(Bf16 value) { return std::bit_cast<float>(uint32_t{value.bits} << 16); }
+
+// NaN stays NaN (quiet); overflow rounds to infinity.
+inline Bf16 ToBf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return {static_cast<uint16_t>((bits >> 16) | 0x0040u)};
+  return {static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16)};
+}
+
+// IEEE binary16.
+struct F16 {
+  uint16_t bits = 0;
+};
+
+float ToFloat(F16 value);
+// Overflow rounds to infinity: the caller decides whether that is an error.
+F16 ToF16(float value);
+
+}  // namespace ingot
