@@ -1,0 +1,37 @@
+#pragma once
+// Dataset: a directory of token shards made by `ingot data build`, opened for reading (docs/shard_format.md).
+// Immutable and mapped: share it between threads.
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace ingot {
+
+enum class Split { kTraining, kValidation };
+
+struct DatasetState;
+
+class Dataset {
+ public:
+  // Opens DIRECTORY, checks every header and size (checksums of the data: `ingot data verify`).
+  static absl::StatusOr<Dataset> Open(const std::string& directory);
+
+  const std::string& directory() const;
+  int64_t tokens(Split split) const;
+  int64_t documents(Split split) const;
+  int64_t vocabulary() const;     // padded size of the tokenizer that made it: every id is below
+  int32_t end_of_text() const;    // the id that ends each document
+  // Directory with a copy of the tokenizer's files: DIRECTORY/tokenizer.
+  std::string tokenizer_directory() const;
+  // One hash over shards, counts and tokenizer: two datasets with the same fingerprint give the same stream.
+  uint64_t fingerprint() const;
+
+  const DatasetState& state() const { return *state_; }
+
+ private:
+  std::shared_ptr<const DatasetState> state_;
+};
+
+}  // namespace ingot

@@ -1,0 +1,62 @@
+#pragma once
+// Tokenizer: a byte-level BPE vocabulary, its split pattern and its special tokens, loaded from a directory that
+// Hugging Face `tokenizers` opens as well (tokenizer.json). Immutable once made: share it between threads.
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace ingot {
+
+struct TokenizerModel;  // vocabulary, merges, pattern, special tokens: tokenizer/model.h
+
+class Tokenizer {
+ public:
+  // Reads DIRECTORY/tokenizer.json. Errors name the file and the field.
+  static absl::StatusOr<Tokenizer> Load(const std::string& directory);
+  explicit Tokenizer(std::shared_ptr<const TokenizerModel> model);
+
+  // Number of tokens, special and reserved ones included; ids are 0 … size-1.
+  int64_t size() const;
+  // `size` rounded up to a multiple of 64: the rows of an embedding table for this tokenizer.
+  int64_t padded_size() const;
+  // The id of <|endoftext|>, which ends every document in shards; -1 if the vocabulary has none.
+  int32_t end_of_text() const;
+  // Id of a special token by its spelling, -1 if there is none.
+  int32_t SpecialToken(absl::string_view spelling) const;
+  // Bytes of text that `id` stands for; 0 for special tokens.
+  int64_t ByteLength(int32_t id) const;
+
+  // The bytes that `ids` stand for, joined; special tokens give nothing unless asked for by their spelling.
+  // An id outside [0, size) is an error.
+  absl::StatusOr<std::string> Decode(std::span<const int32_t> ids, bool spell_special_tokens = false) const;
+
+  const TokenizerModel& model() const { return *model_; }
+
+ private:
+  std::shared_ptr<const TokenizerModel> model_;
+};
+
+// Turns text into ids. Keeps a cache of pieces and scratch memory: one Encoder a thread, many texts an Encoder.
+class Encoder {
+ public:
+  explicit Encoder(const Tokenizer& tokenizer);
+  ~Encoder();
+  Encoder(Encoder&&) noexcept;
+  Encoder& operator=(Encoder&&) noexcept;
+
+  // Appends the ids of `text`, any bytes at all, to `ids`. Spellings of special tokens are ordinary text here.
+  void Encode(absl::string_view text, std::vector<int32_t>& ids);
+  // The same, but occurrences of special tokens become their ids (leftmost, longest).
+  void EncodeWithSpecialTokens(absl::string_view text, std::vector<int32_t>& ids);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ingot
