@@ -1,0 +1,17 @@
+#include "tools/ingot/command.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+namespace ingot {
+
+void RunCommand(const std::function<absl::Status()>& work) {
+  const absl::Status status = work();
+  if (status.ok()) return;
+  std::fflush(stdout);
+  std::fprintf(stderr, "ingot: error: %s\n", std::string(status.message()).c_str());
+  std::exit(1);
+}
+
+}  // namespace ingot

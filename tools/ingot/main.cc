@@ -1,0 +1,38 @@
+// The `ingot` command: text to tokenizer, to shards, to a trained checkpoint. One file a subcommand beside this one.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "tools/ingot/command.h"
+
+int main(int argc, char** argv) {
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
+    std::fprintf(stderr, "ingot: error: this build needs a processor with AVX2 and FMA (x86-64-v3)\n");
+    return 1;
+  }
+#endif
+  CLI::App app("Pre-trains small language models from raw text.", "ingot");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("ingot ") + INGOT_VERSION);
+  ingot::AddInfoCommand(app);
+  ingot::AddSampleCorpusCommand(app);
+  ingot::AddTokenizerCommand(app);
+  ingot::AddDataCommand(app);
+  ingot::AddTrainCommand(app);
+  ingot::AddEvalCommand(app);
+  ingot::AddGenerateCommand(app);
+  ingot::AddExportCommand(app);
+  ingot::AddBenchCommand(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {  // --help and --version
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "ingot: error: %s\n", error.what());
+    std::fprintf(stderr, "Run 'ingot --help' or 'ingot COMMAND --help' for usage.\n");
+    return 2;
+  }
+  return 0;
+}
