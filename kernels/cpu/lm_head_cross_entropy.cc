@@ -147,11 +147,13 @@ int64_t LmHeadCrossEntropy::ScratchBytes() const {
 
 void LmHeadCrossEntropy::OnCpu(Context& ctx) const {
   const int64_t R = x.dim(0), V = w.dim(0), rows = ChunkRows(R);
-  Chunk chunk = {.panels = CutInto(V, kColumns), .stride = Stride(V)};
-  chunk.z = ctx.Scratch<float>(rows * chunk.stride);
-  chunk.stats = ctx.Scratch<PanelStats>(rows * chunk.panels.count);
-  chunk.factors = ctx.Scratch<float>(rows * chunk.panels.count);
-  chunk.target_z = ctx.Scratch<float>(rows);
+  const Pieces panels = CutInto(V, kColumns);
+  const Chunk chunk = {.panels = panels,
+                       .stride = Stride(V),
+                       .z = ctx.Scratch<float>(rows * Stride(V)),
+                       .stats = ctx.Scratch<PanelStats>(rows * panels.count),
+                       .factors = ctx.Scratch<float>(rows * panels.count),
+                       .target_z = ctx.Scratch<float>(rows)};
   for (int64_t first = 0; first < R; first += rows) {
     ChunkWork(*this, chunk, first, std::min(rows, R - first)).Run();
   }
