@@ -94,7 +94,8 @@ class ChunkWork {
     op_.losses.data<float>()[first_ + r] = counts ? lse - chunk_.target_z[r] : 0;
     if (!op_.greedy.absent()) op_.greedy.data<int32_t>()[first_ + r] = best.where;
     const float slope = counts ? op_.scale * (1 + 2 * op_.z_loss * lse) : 0;
-    for (int64_t p = 0; p < panels; ++p) chunk_.factors[r * panels + p] = slope * Exp(stats[p].max - lse);
+    // Not e^(max - lse): a large lse has lost the digits that matter here.
+    for (int64_t p = 0; p < panels; ++p) chunk_.factors[r * panels + p] = slope * Exp(stats[p].max - best.max) / sum;
   }
 
   // dx and dw from the panels [begin, end) of the vocabulary.
