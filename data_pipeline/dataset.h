@@ -21,8 +21,8 @@ class Dataset {
   const std::string& directory() const;
   int64_t tokens(Split split) const;
   int64_t documents(Split split) const;
-  int64_t vocabulary() const;     // padded size of the tokenizer that made it: every id is below
-  int32_t end_of_text() const;    // the id that ends each document
+  int64_t vocabulary() const;   // padded size of the tokenizer that made it: every id is below
+  int32_t end_of_text() const;  // the id that ends each document
   // Directory with a copy of the tokenizer's files: DIRECTORY/tokenizer.
   std::string tokenizer_directory() const;
   // One hash over shards, counts and tokenizer: two datasets with the same fingerprint give the same stream.
