@@ -74,9 +74,9 @@ skip() {
   echo "skipped $1: $2"
 }
 
-# number OF_ATTRIBUTE: its value in the first line of ctest's JUnit file.
+# junit ATTRIBUTE FILE: a count at the head of ctest's JUnit file.
 junit() {
-  grep -o -m1 " $1=\"[0-9]*\"" "$2" | head -n 1 | tr -dc '0-9'
+  grep -oE -m1 "[[:space:]]$1=\"[0-9]*\"" "$2" | tr -dc '0-9'
 }
 
 # unit_tests PRESET: the tests that ctest finds in that build.
@@ -91,8 +91,9 @@ unit_tests() {
   skipped=$(junit skipped "$xml") disabled=$(junit disabled "$xml")
   report "$name" $((tests - failures_here - skipped - disabled)) "$failures_here" $((SECONDS - start))
   if [ "$skipped" -gt 0 ]; then
-    echo "    skipped $skipped of $tests:"
-    grep -oE '(Skipped|skipped): .*|SKIPPED.*' "$LOGS/$name.log" | sort | uniq -c | head -n 5 | sed 's/^/    /'
+    # GoogleTest prints `FILE:LINE: Skipped` and the reason below it.
+    echo "    skipped $skipped of $tests, for these reasons:"
+    grep -A1 ': Skipped$' "$xml" | grep -vE ': Skipped$|^--$' | sort | uniq -c | head -n 8 | sed 's/^/    /'
   fi
 }
 
@@ -145,7 +146,7 @@ PYTHON=/usr/bin/python3
 
 checks lint "$PYTHON" tools/lint.py
 checks include_ladder "$PYTHON" tests/include_ladder_test.py
-step build_release configure_and_build release || finish
+CONFIGURE_FLAGS=-DINGOT_TESTS=ON step build_release configure_and_build release || finish
 checks headers "$PYTHON" tests/include_ladder_test.py --headers build/release
 unit_tests release
 if $quick; then finish; fi
