@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every check of this folder (*_check.py) with the project's Python environment against the given ingot binary.
 # usage: tests/downstream/run.sh [INGOT_BINARY]
-# A check prints `ok NAME`, `FAILED NAME: why` or `skipped NAME: why` a line and ends with `N passed, N failed`.
+# A check is called with --ingot BINARY and, if it has that option, with --shared FOLDER (INGOT_SHARED, else ../shared).
+# It prints `ok NAME`, `FAILED NAME: why` or `skipped NAME: why` a line and ends with `N passed, N failed`.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 ingot=$(realpath "${1:-build/release/ingot}")
@@ -12,7 +13,15 @@ failed=0
 for script in tests/downstream/*_check.py; do
   name=$(basename "$script" .py)
   echo "== $name"
-  output=$(.venv/bin/python "$script" --ingot "$ingot" 2>&1)
+  arguments=(--ingot "$ingot")
+  if grep -q -e '"--shared"' "$script"; then
+    if [ ! -d "$INGOT_SHARED/data" ]; then
+      echo "skipped $name: no corpora in $INGOT_SHARED/data (set INGOT_SHARED)"
+      continue
+    fi
+    arguments+=(--shared "$INGOT_SHARED")
+  fi
+  output=$(.venv/bin/python "$script" "${arguments[@]}" 2>&1)
   status=$?
   echo "$output"
   sum=$(tail -n 1 <<<"$output" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p')

@@ -28,7 +28,7 @@ def build(bench, source, *arguments):
 @check
 def missing_input(bench):
     nowhere = bench.work / "nowhere"
-    refuses_and_writes_nothing(bench, "tokenizer", "train", "--input", nowhere, "--vocab-size", 300, "--output",
+    refuses_and_writes_nothing(bench, "tokenizer", "train", "--input", nowhere, "--vocab-size", 512, "--output",
                                bench.work / "t", words=[nowhere])
     refuses_and_writes_nothing(bench, *build(bench, nowhere), words=[nowhere])
     config = bench.config()
@@ -47,7 +47,7 @@ def empty_input(bench):
     empty.touch()
     (bench.work / "folder").mkdir()
     for source in (empty, bench.work / "folder"):
-        refuses_and_writes_nothing(bench, "tokenizer", "train", "--input", source, "--vocab-size", 300, "--output",
+        refuses_and_writes_nothing(bench, "tokenizer", "train", "--input", source, "--vocab-size", 512, "--output",
                                    bench.work / "t")
         refuses_and_writes_nothing(bench, *build(bench, source))
 
@@ -227,7 +227,7 @@ def folder_of_something_else(bench):
     refuses_and_writes_nothing(bench, "train", "--config", config, "--output", photos)
     refuses_and_writes_nothing(bench, "data", "build", "--input", bench.corpus(), "--tokenizer", bench.tokenizer(),
                                "--output", photos)
-    refuses_and_writes_nothing(bench, "tokenizer", "train", "--input", bench.corpus(), "--vocab-size", 300,
+    refuses_and_writes_nothing(bench, "tokenizer", "train", "--input", bench.corpus(), "--vocab-size", 512,
                                "--output", photos)
 
 
@@ -243,7 +243,7 @@ def limit_file_size(size):
 def file_size_limit(bench):
     # Largest files of a whole job: the shard (about 50 KB) and the weights (about 100 KB).
     refuses_and_writes_nothing(bench, *build(bench, bench.corpus()), preexec=limit_file_size(8192))
-    refuses_and_writes_nothing(bench, "tokenizer", "train", "--input", bench.corpus(), "--vocab-size", 300,
+    refuses_and_writes_nothing(bench, "tokenizer", "train", "--input", bench.corpus(), "--vocab-size", 512,
                                "--output", bench.work / "t", preexec=limit_file_size(2048))
     run = bench.work / "run"
     config = bench.config()

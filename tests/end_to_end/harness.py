@@ -101,7 +101,7 @@ class Bench:
 
     def tokenizer(self):
         return self.shared("tokenizer", lambda p: self.run("tokenizer", "train", "--input", self.corpus(),
-                                                           "--vocab-size", 320, "--output", p))
+                                                           "--vocab-size", 512, "--output", p))
 
     def dataset(self):
         # One document a line makes the split by document meaningful on a tiny corpus.
