@@ -94,7 +94,8 @@ class ChunkWork {
     op_.losses.data<float>()[first_ + r] = counts ? lse - chunk_.target_z[r] : 0;
     if (!op_.greedy.absent()) op_.greedy.data<int32_t>()[first_ + r] = best.where;
     const float slope = counts ? op_.scale * (1 + 2 * op_.z_loss * lse) : 0;
-    for (int64_t p = 0; p < panels; ++p) chunk_.factors[r * panels + p] = slope * Exp(stats[p].max - lse);
+    // Not e^(max - lse): a large lse has lost the digits that matter here.
+    for (int64_t p = 0; p < panels; ++p) chunk_.factors[r * panels + p] = slope * Exp(stats[p].max - best.max) / sum;
   }
 
   // dx and dw from the panels [begin, end) of the vocabulary.
@@ -147,11 +148,13 @@ int64_t LmHeadCrossEntropy::ScratchBytes() const {
 
 void LmHeadCrossEntropy::OnCpu(Context& ctx) const {
   const int64_t R = x.dim(0), V = w.dim(0), rows = ChunkRows(R);
-  Chunk chunk = {.panels = CutInto(V, kColumns), .stride = Stride(V)};
-  chunk.z = ctx.Scratch<float>(rows * chunk.stride);
-  chunk.stats = ctx.Scratch<PanelStats>(rows * chunk.panels.count);
-  chunk.factors = ctx.Scratch<float>(rows * chunk.panels.count);
-  chunk.target_z = ctx.Scratch<float>(rows);
+  const Pieces panels = CutInto(V, kColumns);
+  const Chunk chunk = {.panels = panels,
+                       .stride = Stride(V),
+                       .z = ctx.Scratch<float>(rows * Stride(V)),
+                       .stats = ctx.Scratch<PanelStats>(rows * panels.count),
+                       .factors = ctx.Scratch<float>(rows * panels.count),
+                       .target_z = ctx.Scratch<float>(rows)};
   for (int64_t first = 0; first < R; first += rows) {
     ChunkWork(*this, chunk, first, std::min(rows, R - first)).Run();
   }
