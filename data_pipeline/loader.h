@@ -13,11 +13,11 @@ namespace ingot {
 
 struct LoaderPlan {
   Split split = Split::kTraining;
-  int64_t B = 0;               // sequences of one batch
-  int64_t T = 0;               // tokens of one sequence
+  int64_t B = 0;  // sequences of one batch
+  int64_t T = 0;  // tokens of one sequence
   uint64_t seed = 0;
-  bool shuffle = true;         // false: windows in file order (validation)
-  bool mask_documents = false; // attention stays inside a document; a document's end predicts nothing
+  bool shuffle = true;          // false: windows in file order (validation)
+  bool mask_documents = false;  // attention stays inside a document; a document's end predicts nothing
 };
 
 struct TokenBatch {

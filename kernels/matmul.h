@@ -30,7 +30,6 @@ struct MatmulBackward {
   void Check() const;
   void OnCpu(Context&) const;
   Work Cost() const;
-  int64_t ScratchBytes() const;
 };
 
 }  // namespace ingot

@@ -1,0 +1,39 @@
+#pragma once
+// Generation with a key/value cache.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/tensor.h"
+#include "core/model/dims.h"
+
+namespace ingot {
+
+struct SamplingOptions {
+  double temperature = 1.0;  // 0: greedy
+  int64_t top_k = 0;         // keep the k most likely; 0: all
+  double top_p = 1.0;        // then the smallest set whose probability reaches p
+  uint64_t seed = 0;
+  int64_t vocabulary = 0;  // ids at or above it (padding rows) are never drawn
+};
+
+// One sequence: feeds tokens, keeps keys and values.
+class CachedDecoder {
+ public:
+  // `parameters` is a flat buffer by MakeParameterTable(dims); it must outlive the decoder. At most `capacity` tokens
+  // (<= dims.T) fit into the cache.
+  static absl::StatusOr<std::unique_ptr<CachedDecoder>> Create(const ModelDims& dims, Tensor parameters,
+                                                               int64_t capacity);
+  virtual ~CachedDecoder() = default;
+  // Appends `ids` and returns the logits (V) after the last of them; valid until the next call.
+  virtual absl::StatusOr<std::span<const float>> Feed(std::span<const int32_t> ids) = 0;
+  virtual int64_t length() const = 0;
+};
+
+// The id drawn from `logits`; `draw` numbers the draws of a sequence, so that a seed gives the same text each time.
+int32_t SampleToken(std::span<const float> logits, const SamplingOptions& options, int64_t draw);
+
+}  // namespace ingot

@@ -1,0 +1,71 @@
+#pragma once
+// Model: parameters, gradients and activations of one network, in memory planned before anything is allocated.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/tensor.h"
+#include "core/model/dims.h"
+#include "core/model/parameter_table.h"
+
+namespace ingot {
+
+// What one call of the model works on.
+struct RunShape {
+  int64_t B = 1;
+  int64_t T = 1;                 // <= dims.T
+  bool training = false;         // gradients, and activations kept for backward
+  bool recompute_block = false;  // keep only each block's input; run its forward again before its backward
+  bool recompute_mlp = false;    // run the norm and the feed-forward activation again instead of keeping them
+};
+
+struct MemoryEntry {
+  std::string name;  // "parameters", "activations kept for backward", "scratch", …
+  int64_t bytes = 0;
+};
+
+struct MemoryPlan {
+  std::vector<MemoryEntry> entries;
+  int64_t total() const;
+  std::string ToString() const;  // a table, a line an entry
+};
+
+// One micro-batch, on the host. All i32 (B, T).
+struct ModelInput {
+  Tensor tokens;
+  Tensor targets;              // -1: no target
+  Tensor positions;            // as in data_pipeline's TokenBatch
+  Tensor document_start = {};  // absent: one document a sequence
+};
+
+class Model {
+ public:
+  // Memory that Create() would take, without taking it.
+  static MemoryPlan Plan(const ModelDims& dims, const RunShape& shape);
+  // Errors: what Problems(dims) says; memory the system does not have.
+  static absl::StatusOr<std::unique_ptr<Model>> Create(const ModelDims& dims, const RunShape& shape);
+  virtual ~Model() = default;
+
+  virtual const ModelDims& dims() const = 0;
+  virtual const RunShape& shape() const = 0;
+  virtual const ParameterTable& table() const = 0;
+  virtual Tensor parameters() const = 0;  // (flat_size) f32
+  virtual Tensor gradients() const = 0;   // (flat_size) f32; absent unless training
+
+  // Draws every parameter from Philox keyed by (seed, its place in the table): the same on any number of threads.
+  virtual void Initialize(uint64_t seed) = 0;
+
+  // Forward only. losses: (B*T) nats, 0 where there is no target. greedy, if not null: (B*T) most likely next ids.
+  virtual void Evaluate(const ModelInput& input, float* losses, int32_t* greedy) = 0;
+
+  // Forward and backward: gradients += d(scale * sum of losses + scale * z_loss * sum of lse^2). Returns the sum of
+  // losses, in nats, added in a fixed order.
+  virtual double Accumulate(const ModelInput& input, float scale, float z_loss) = 0;
+};
+
+// The part of the flat buffer `flat` that holds parameter `spec`, with its shape.
+Tensor ViewOf(const Tensor& flat, const ParameterSpec& spec);
+
+}  // namespace ingot

@@ -1,0 +1,76 @@
+#pragma once
+// Checkpoints: RUN_DIR/checkpoints/step-XXXXXXXX/, each a Hugging Face model directory with training_state/ beside it
+// (docs/checkpoint_format.md). A crash at any instant leaves the newest valid one usable.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/base/dtype.h"
+#include "core/base/tensor.h"
+#include "core/model/dims.h"
+#include "core/model/parameter_table.h"
+
+namespace ingot {
+
+// What a run needs besides weights and moments to go on as if it had never stopped.
+struct TrainingState {
+  int64_t step = 0;                  // optimizer steps done
+  int64_t next_sequence = 0;         // global index of the first sequence not yet trained on
+  int64_t tokens = 0;                // tokens trained on
+  uint64_t dataset_fingerprint = 0;  // Dataset::fingerprint()
+  std::string config;                // the resolved RunConfig as text
+  std::string environment;           // BLAS, instruction set, version: what the bits depend on
+};
+
+struct OptimizerTensors {
+  Tensor m;  // (flat_size) f32, first moments
+  Tensor v;  // (flat_size) f32, second moments
+};
+
+struct CheckpointContents {
+  ModelDims dims;
+  const ParameterTable* table = nullptr;
+  Tensor parameters;  // (flat_size) f32
+  OptimizerTensors optimizer;
+  TrainingState state;
+  std::string tokenizer_directory;    // its tokenizer.json is written beside the weights
+  DType weights_dtype = DType::kF32;  // of model.safetensors; kBf16: the fp32 masters go to training_state/
+};
+
+class CheckpointStore {
+ public:
+  // keep_last: newest checkpoints kept (>= 1). keep_every: those whose step is a multiple stay for ever; 0: none.
+  CheckpointStore(std::string run_directory, int64_t keep_last, int64_t keep_every);
+
+  // Writes, fsyncs, commits by rename, then removes what is surplus. `marked` checkpoints (the one before a WSD decay)
+  // are never removed. On an error nothing has changed but, perhaps, a temporary directory that the next Save removes.
+  // A step saved before is left as it is if the contents are the same, and replaced in one rename otherwise.
+  absl::Status Save(const CheckpointContents& contents, bool marked = false);
+
+  // The newest checkpoint whose manifest, sizes and checksums hold; nothing if there is none. `rejected` gets a line
+  // for each newer one that was passed over, with the reason.
+  absl::StatusOr<std::optional<std::string>> NewestValid(std::vector<std::string>& rejected) const;
+
+ private:
+  absl::Status RemoveSurplus(int64_t saved_step) const;
+
+  std::string run_directory_;
+  int64_t keep_last_;
+  int64_t keep_every_;
+};
+
+// Checks manifest, sizes and CRC32C of every file of a checkpoint directory.
+absl::Status VerifyCheckpoint(const std::string& directory);
+
+// Reads a checkpoint that VerifyCheckpoint() accepts into tensors of `table`; the state is returned.
+absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& directory, const ParameterTable& table,
+                                             Tensor parameters, OptimizerTensors optimizer);
+
+// The weights alone, of a checkpoint or of any Hugging Face directory that ReadHfWeights() takes: the fp32 masters
+// where the checkpoint holds them, else model.safetensors.
+absl::Status LoadWeights(const std::string& directory, const ParameterTable& table, Tensor parameters);
+
+}  // namespace ingot

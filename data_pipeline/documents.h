@@ -1,0 +1,50 @@
+#pragma once
+// Documents: the texts of files and directories, one after the other, in an order that depends on nothing but names.
+//   .txt     the whole file, or blank-line separated (text_reader.h)
+//   .jsonl   one object a line (jsonl_reader.h)
+// each plain, .gz or .zst. Streamed: memory holds one document and small buffers. One thread.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data_pipeline/document_source.h"
+
+namespace ingot {
+
+class DocumentReader {
+ public:
+  // `paths` are read in the order given, each directory recursively and sorted by path (hidden entries and other
+  // endings are passed over there). A path that does not exist, a file with another ending and a directory without
+  // documents are errors.
+  static absl::StatusOr<std::unique_ptr<DocumentReader>> Open(const std::vector<std::string>& paths,
+                                                              const DocumentOptions& options);
+
+  // The next document that is not empty replaces `text`; false when there is no more. No document in all the input is
+  // an error.
+  absl::StatusOr<bool> Next(std::string& text);
+
+  const DocumentCounts& counts() const { return counts_; }
+  const std::vector<std::string>& files() const { return files_; }
+  // Index in files() of the document that Next() gave last.
+  size_t file() const { return next_file_ - 1; }
+  // Size of all files on disk, and how much of it has been read: for progress.
+  uint64_t input_bytes() const { return input_bytes_; }
+  uint64_t input_bytes_read() const { return finished_bytes_ + (source_ ? source_->bytes_consumed() : 0); }
+
+ private:
+  DocumentReader() = default;
+  absl::Status AddPath(const std::string& path);
+  absl::Status AddDirectory(const std::string& path);
+  absl::Status AddFile(const std::string& path);
+  absl::StatusOr<bool> OpenNextFile();
+
+  DocumentOptions options_;
+  DocumentCounts counts_;
+  std::vector<std::string> files_;
+  size_t next_file_ = 0;
+  std::unique_ptr<DocumentSource> source_;
+  uint64_t input_bytes_ = 0, finished_bytes_ = 0;
+};
+
+}  // namespace ingot

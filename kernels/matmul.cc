@@ -1,0 +1,36 @@
+#include "kernels/matmul.h"
+
+namespace ingot {
+
+void MatmulForward::Check() const {
+  const int64_t R = x.dim(0), I = x.dim(1), O = w.dim(0);
+  INGOT_CHECK_SHAPE(x, R, I);
+  INGOT_CHECK_SHAPE(w, O, I);
+  INGOT_CHECK_OPTIONAL_SHAPE(bias, O);
+  INGOT_CHECK_SHAPE(y, R, O);
+}
+
+Work MatmulForward::Cost() const {
+  return {.bytes = static_cast<double>(Bytes(x) + Bytes(w) + Bytes(bias) + Bytes(y)),
+          .flops = 2.0 * static_cast<double>(Count(x)) * static_cast<double>(w.dim(0))};
+}
+
+void MatmulBackward::Check() const {
+  const int64_t R = dy.dim(0), O = dy.dim(1), I = x.dim(1);
+  INGOT_CHECK_SHAPE(dy, R, O);
+  INGOT_CHECK_SHAPE(x, R, I);
+  INGOT_CHECK_SHAPE(w, O, I);
+  INGOT_CHECK_OPTIONAL_SHAPE(dx, R, I);
+  INGOT_CHECK_SHAPE(dw, O, I);
+  INGOT_CHECK_OPTIONAL_SHAPE(dbias, O);
+  INGOT_CHECK(dx.ptr == nullptr || (dx.ptr != dy.ptr && dx.ptr != x.ptr), "dx may not be dy or x");
+}
+
+Work MatmulBackward::Cost() const {
+  const double product = 2.0 * static_cast<double>(Count(dy)) * static_cast<double>(x.dim(1));
+  const double once = static_cast<double>(Bytes(dy) + Bytes(x) + Bytes(w) + Bytes(dx));
+  return {.bytes = once + 2.0 * static_cast<double>(Bytes(dw) + Bytes(dbias)),
+          .flops = dx.absent() ? product : 2 * product};
+}
+
+}  // namespace ingot

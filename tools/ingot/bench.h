@@ -1,0 +1,12 @@
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace ingot {
+
+void AddBenchKernels(CLI::App& bench);
+void AddBenchStep(CLI::App& bench);
+
+}  // namespace ingot

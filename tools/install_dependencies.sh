@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that Ingot is built from; with --tests also those its tests need, with --cuda a CUDA
+# toolkit where one is on offer. Installs only what is missing. Where there is no apt it names what is missing and
+# exits 1.
+set -euo pipefail
+
+usage() {
+  echo "usage: tools/install_dependencies.sh [--tests] [--cuda]"
+}
+
+# PACKAGE=PROBE: a program on the PATH (bin:) or a header that the compiler finds (inc:). Probes serve systems without
+# apt; with apt the package database is asked.
+BUILD_PACKAGES=(
+  build-essential=bin:g++
+  cmake=bin:cmake
+  ninja-build=bin:ninja
+  ccache=none
+  libabsl-dev=inc:absl/status/statusor.h
+  protobuf-compiler=bin:protoc
+  libprotobuf-dev=inc:google/protobuf/message.h
+  libopenblas-openmp-dev=lib:openblas
+  libdnnl-dev=inc:dnnl.hpp
+  libcli11-dev=inc:CLI/CLI.hpp
+  nlohmann-json3-dev=inc:nlohmann/json_fwd.hpp
+  libsimdjson-dev=inc:simdjson.h
+  libzstd-dev=inc:zstd.h
+  zlib1g-dev=inc:zlib.h
+  libboost-context-dev=inc:boost/context/fiber.hpp
+)
+TEST_PACKAGES=(
+  libgtest-dev=inc:gtest/gtest.h
+  libgmock-dev=inc:gmock/gmock.h
+  libpcre2-dev=lib:pcre2-8
+  clang=bin:clang++
+  clang-format=bin:clang-format
+  clang-tidy=bin:clang-tidy
+  libclang-rt-14-dev=none
+  libomp-dev=none
+  python3=bin:python3
+  python3-venv=none
+  universal-ctags=bin:ctags
+  ca-certificates=none
+)
+
+# True where PROBE (see above) finds what it looks for; `none` is never missed.
+probe_holds() {
+  case $1 in
+    bin:*) command -v "${1#bin:}" >/dev/null ;;
+    inc:*) command -v g++ >/dev/null && echo "#include <${1#inc:}>" | g++ -std=c++20 -E -x c++ - >/dev/null 2>&1 ;;
+    lib:*) command -v g++ >/dev/null && [ "$(g++ -print-file-name="lib${1#lib:}.so")" != "lib${1#lib:}.so" ] ;;
+    *) true ;;
+  esac
+}
+
+installed_by_apt() {
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Prints the wanted packages that are not there.
+missing_packages() {
+  local entry package
+  for entry in "$@"; do
+    package=${entry%%=*}
+    if command -v apt-get >/dev/null; then
+      installed_by_apt "$package" || echo "$package"
+    else
+      probe_holds "${entry#*=}" || echo "$package"
+    fi
+  done
+}
+
+# Runs apt-get as root: directly, or through sudo.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    env DEBIAN_FRONTEND=noninteractive "$@"
+  else
+    sudo env DEBIAN_FRONTEND=noninteractive "$@"
+  fi
+}
+
+install_packages() {
+  if ! command -v apt-get >/dev/null; then
+    echo "There is no apt here. Install what these Debian 12 packages hold, then run this again:" >&2
+    printf '  %s\n' "$@" >&2
+    exit 1
+  fi
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    echo "These packages are missing; install them as root: apt-get install $*" >&2
+    exit 1
+  fi
+  local log
+  log=$(mktemp)
+  echo "installing $# packages: $*"
+  # A stale or partly unreachable index is no reason to stop: what counts is whether the packages install.
+  as_root apt-get update -qq >"$log" 2>&1 || true
+  if ! as_root apt-get install -y -qq --no-install-recommends "$@" >>"$log" 2>&1; then
+    tail -n 25 "$log" >&2
+    echo "apt-get could not install: $* (full log: $log)" >&2
+    exit 1
+  fi
+  rm -f "$log"
+}
+
+# The version of an nvcc on the PATH as MAJOR * 100 + MINOR, or 0.
+nvcc_version() {
+  local release=""
+  command -v nvcc >/dev/null && release=$(nvcc --version | sed -n 's/.*release \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+  # shellcheck disable=SC2086
+  set -- $release
+  echo $((${1:-0} * 100 + ${2:-0}))
+}
+
+# CUDA 12.8 or newer is not part of Debian: it comes from a package source of its maker that the machine's owner adds.
+install_cuda() {
+  [ "$(nvcc_version)" -ge 1208 ] && return
+  local version
+  for version in 13-1 13-0 12-9 12-8; do
+    if command -v apt-cache >/dev/null && apt-cache show "cuda-nvcc-$version" >/dev/null 2>&1; then
+      install_packages "cuda-nvcc-$version" "cuda-cudart-dev-$version" "libcublas-dev-$version"
+      echo "CUDA lies in /usr/local/cuda-${version/-/.}; put its bin folder on the PATH"
+      return
+    fi
+  done
+  echo "No CUDA toolkit 12.8 or newer found: no nvcc on the PATH, and no package source offers one. Install the" >&2
+  echo "toolkit from its maker's site, put nvcc on the PATH, then run this again." >&2
+  exit 1
+}
+
+wanted=("${BUILD_PACKAGES[@]}")
+cuda=false
+for argument in "$@"; do
+  case $argument in
+    --tests) wanted+=("${TEST_PACKAGES[@]}") ;;
+    --cuda) cuda=true ;;
+    --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+missing=$(missing_packages "${wanted[@]}")
+if [ -n "$missing" ]; then
+  # shellcheck disable=SC2086
+  install_packages $missing
+fi
+if $cuda; then
+  install_cuda
+fi
