@@ -6,6 +6,7 @@
 # possible loss. Everything lands in a new folder runs/quickstart-DATE.
 #
 #   MINUTES=N  length of the training (default: 4)
+#   RUNS=DIR   where the new folder goes (default: runs)
 set -euo pipefail
 
 fail() {
@@ -17,17 +18,18 @@ headline() {
   printf '\n== %s\n' "$*"
 }
 
+MINUTES=${MINUTES:-4}
+RUNS=$(realpath -m "${RUNS:-$(dirname "$0")/../runs}")
 inputs=()
 for text in "$@"; do
   case $text in
-    --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "quickstart: unknown option $text; try --help" >&2; exit 2 ;;
   esac
   [ -e "$text" ] || fail "$text: no such file or folder"
   inputs+=("$(realpath "$text")")
 done
 cd "$(dirname "$0")/.."
-MINUTES=${MINUTES:-4}
 
 headline "Packages"
 tools/install_dependencies.sh
@@ -40,11 +42,9 @@ fi
 cmake --build build/release --target ingot
 ingot=$PWD/build/release/ingot
 
-run=runs/quickstart-$(date +%Y%m%d-%H%M%S)
-while ! mkdir -p runs || ! mkdir "$run" 2>/dev/null; do
-  [ -w runs ] || fail "cannot write into $PWD/runs"
-  run=$run-b
-done
+mkdir -p "$RUNS" && [ -w "$RUNS" ] || fail "cannot write into $RUNS"
+run=$RUNS/quickstart-$(date +%Y%m%d-%H%M%S)
+while ! mkdir "$run" 2>/dev/null; do run=$run-b; done  # another call in the same second
 
 # json_number FIELD: its value in the JSON on standard input.
 json_number() {
@@ -78,7 +78,8 @@ headline "Tokenizer: $vocabulary tokens"
 
 headline "Token shards"
 "$ingot" data build --input "${inputs[@]}" --tokenizer "$run/tokenizer" --output "$run/data" \
-  --documents blank-line --validation-fraction 0.05
+  --documents blank-line --validation-fraction 0.05 | tee "$run/data.log"
+tokens=$(awk '$1 == "training" { print $2 }' "$run/data.log")
 
 cat >"$run/config.textproto" <<CONFIG
 # Made by tools/quickstart.sh; every field is explained in configs/ingot.proto.
@@ -89,7 +90,7 @@ model {
   heads: $heads
   feed_forward: $((channels * 8 / 3 / 32 * 32))
 }
-data { path: "$PWD/$run/data" sequence_length: 256 }
+data { path: "$run/data" sequence_length: 256 }
 training { steps: 20 micro_batch: 8 seed: 1 }
 optimizer { learning_rate: 3e-3 }
 schedule { kind: cosine warmup_steps: 10 }
@@ -102,7 +103,6 @@ headline "Pre-training: about $MINUTES minutes"
 "$ingot" train --config "$run/config.textproto" --set validation.tokens=2048 --output "$run/trial" >/dev/null
 speed=$(grep '"tokens_per_second"' "$run/trial/metrics.jsonl" | json_number tokens_per_second)
 rm -r "$run/trial"
-tokens=$("$ingot" data inspect "$run/data" --json | json_number training_tokens)
 steps=$(awk -v speed="$speed" -v minutes="$MINUTES" -v tokens="$tokens" 'BEGIN {
   step = 8 * 256                               # tokens of a step
   steps = 0.9 * speed * minutes * 60 / step    # a tenth of the time is for validation and checkpoints

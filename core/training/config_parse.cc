@@ -154,8 +154,8 @@ absl::Status ApplySetting(RunConfig& config, const std::string& setting) {
     if (field == nullptr) return absl::InvalidArgumentError(place + UnknownField(*message->GetDescriptor(), path[i]));
     const bool inner = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (inner != (i + 1 < path.size())) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(place, "\"", path[i], "\" ", inner ? "is a group of fields: name one of them" : "has no fields"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          place, "\"", path[i], "\" ", inner ? "is a group of fields: name one of them" : "has no fields"));
     }
     if (inner) {
       message = message->GetReflection()->MutableMessage(message, field);
