@@ -8,7 +8,7 @@
 #include "kernels/cpu/attention_tile.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/panels.h"
-#include "kernels/cpu/vector_math.h"
+#include "kernels/cpu/vector_loops.h"
 
 namespace ingot {
 namespace {
@@ -71,12 +71,7 @@ int64_t Lanes(int64_t B, int64_t K, int64_t T) {
 void SoftenBackward(float* scores, float* dp, int64_t n, int64_t low, int64_t high, float lse, float delta) {
   std::fill(scores, scores + low, 0.0f);
   std::fill(dp, dp + low, 0.0f);
-#pragma omp simd
-  for (int64_t i = low; i < high; ++i) {
-    const float p = Exp(scores[i] - lse);
-    scores[i] = p;
-    dp[i] = p * (dp[i] - delta);
-  }
+  SoftmaxBackward(scores + low, dp + low, high - low, lse, delta);
   std::fill(scores + high, scores + n, 0.0f);
   std::fill(dp + high, dp + n, 0.0f);
 }
@@ -125,11 +120,8 @@ void Deltas(const AttentionBackward& op, float* delta) {
 #pragma omp parallel for
   for (int64_t row = 0; row < B * T; ++row) {
     for (int64_t h = 0; h < H; ++h) {
-      const float *const a = dy + (row * H + h) * D, *const b = y + (row * H + h) * D;
-      float sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t d = 0; d < D; ++d) sum += a[d] * b[d];
-      delta[(row / T * H + h) * T + row % T] = sum;
+      const int64_t offset = (row * H + h) * D;
+      delta[(row / T * H + h) * T + row % T] = Dot(dy + offset, y + offset, D);
     }
   }
 }
