@@ -15,14 +15,15 @@ struct DatasetState;
 
 class Dataset {
  public:
-  // Opens DIRECTORY, checks every header and size (checksums of the data: `ingot data verify`).
+  // Opens DIRECTORY, checks every header and size, and up to 1 GiB the checksums (above: `ingot data verify`).
   static absl::StatusOr<Dataset> Open(const std::string& directory);
 
   const std::string& directory() const;
   int64_t tokens(Split split) const;
   int64_t documents(Split split) const;
-  int64_t vocabulary() const;   // padded size of the tokenizer that made it: every id is below
-  int32_t end_of_text() const;  // the id that ends each document
+  int64_t text_bytes(Split split) const;  // of the documents; end-of-text tokens count 0 bytes
+  int64_t vocabulary() const;             // padded size of the tokenizer that made it: every id is below
+  int32_t end_of_text() const;            // the id that ends each document
   // Directory with a copy of the tokenizer's files: DIRECTORY/tokenizer.
   std::string tokenizer_directory() const;
   // One hash over shards, counts and tokenizer: two datasets with the same fingerprint give the same stream.

@@ -13,11 +13,13 @@
 namespace ingot {
 
 struct TokenizerModel;  // vocabulary, merges, pattern, special tokens: tokenizer/model.h
+struct EncodingTables;  // what encoders look up, made once a tokenizer: tokenizer/encoding_tables.h
 
 class Tokenizer {
  public:
   // Reads DIRECTORY/tokenizer.json. Errors name the file and the field.
   static absl::StatusOr<Tokenizer> Load(const std::string& directory);
+  // `model` must be valid: see Validate() in tokenizer/model.h.
   explicit Tokenizer(std::shared_ptr<const TokenizerModel> model);
 
   // Number of tokens, special and reserved ones included; ids are 0 … size-1.
@@ -38,7 +40,10 @@ class Tokenizer {
   const TokenizerModel& model() const { return *model_; }
 
  private:
+  friend class Encoder;
+  bool IsSpecial(int32_t id) const;
   std::shared_ptr<const TokenizerModel> model_;
+  std::shared_ptr<const EncodingTables> tables_;
 };
 
 // Turns text into ids. Keeps a cache of pieces and scratch memory: one Encoder a thread, many texts an Encoder.

@@ -137,9 +137,10 @@ for argument in "$@"; do
   esac
 done
 
-mapfile -t missing < <(missing_packages "${wanted[@]}")
-if [ ${#missing[@]} -gt 0 ]; then
-  install_packages "${missing[@]}"
+missing=$(missing_packages "${wanted[@]}")
+if [ -n "$missing" ]; then
+  # shellcheck disable=SC2086
+  install_packages $missing
 fi
 if $cuda; then
   install_cuda

@@ -32,10 +32,15 @@ class Skipped(Exception):
 
 
 def project_files():
-    """Tracked files and new ones that git does not ignore."""
-    out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, check=True,
-                         capture_output=True, text=True).stdout
-    return [ROOT / name for name in out.split("\0") if name and (ROOT / name).is_file()]
+    """Tracked files and new ones that git does not ignore; of a tree without git, what is not made by a build."""
+    try:
+        out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, check=True,
+                             capture_output=True, text=True).stdout
+        return [ROOT / name for name in out.split("\0") if name and (ROOT / name).is_file()]
+    except (OSError, subprocess.CalledProcessError):
+        made = {".git", "build", ".venv", "runs", "__pycache__"}
+        return [path for path in sorted(ROOT.rglob("*"))
+                if path.is_file() and not made & set(path.relative_to(ROOT).parts)]
 
 
 def lines_of(path):

@@ -27,6 +27,7 @@ class TestDirectory {
   std::string Write(const std::string& name, const std::string& contents) const {
     const std::filesystem::path path = path_ + "/" + name;
     std::filesystem::create_directories(path.parent_path());
+    std::filesystem::remove(path);  // truncating it instead makes ext4 wait for the disk
     std::ofstream(path, std::ios::binary) << contents;
     return path.string();
   }

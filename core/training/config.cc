@@ -1,0 +1,140 @@
+#include "core/training/config.h"
+
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+
+namespace ingot {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+// A run may go on with another value of these: they shape neither the model nor the stream of data.
+constexpr std::array<const char*, 7> kMayChange = {"training.steps",       "validation.every",     "validation.tokens",
+                                                   "checkpoint.every",     "checkpoint.keep_last", "data.path",
+                                                   "checkpoint.keep_every"};
+
+// Protobuf's text format leaves defaults out; setting every field to its own value brings them in.
+void WriteOutDefaults(Message& message) {
+  const auto* reflection = message.GetReflection();
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = message.GetDescriptor()->field(i);
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      WriteOutDefaults(*reflection->MutableMessage(&message, field));
+    } else if (!reflection->HasField(message, field)) {
+      std::string value;
+      google::protobuf::TextFormat::PrintFieldValueToString(message, field, -1, &value);
+      google::protobuf::TextFormat::ParseFieldValueFromString(value, field, &message);
+    }
+  }
+}
+
+void AppendDifferences(const Message& stored, const Message& now, const std::string& prefix,
+                       std::vector<std::string>& differences) {
+  for (int i = 0; i < stored.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = stored.GetDescriptor()->field(i);
+    const std::string path = absl::StrCat(prefix, field->name());
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      AppendDifferences(stored.GetReflection()->GetMessage(stored, field), now.GetReflection()->GetMessage(now, field),
+                        path + ".", differences);
+      continue;
+    }
+    std::string was, is;
+    google::protobuf::TextFormat::PrintFieldValueToString(stored, field, -1, &was);
+    google::protobuf::TextFormat::PrintFieldValueToString(now, field, -1, &is);
+    if (was != is) differences.push_back(absl::StrCat(path, ": expected ", was, ", found ", is));
+  }
+}
+
+}  // namespace
+
+absl::Status ProblemsStatus(const std::vector<std::string>& problems) {
+  if (problems.empty()) return absl::OkStatus();
+  if (problems.size() == 1) return absl::InvalidArgumentError(problems.front());
+  return absl::InvalidArgumentError(
+      absl::StrCat(problems.size(), " problems with the configuration:\n  ", absl::StrJoin(problems, "\n  ")));
+}
+
+absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings) {
+  INGOT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, uint64_t{1} << 20));
+  std::vector<std::string> problems;
+  RunConfig config = ParseConfig(text, path, problems);
+  for (const std::string& setting : settings) {
+    const absl::Status status = ApplySetting(config, setting);
+    if (!status.ok()) problems.emplace_back(status.message());
+  }
+  for (std::string& problem : ConfigProblems(config)) problems.push_back(std::move(problem));
+  INGOT_RETURN_IF_ERROR(ProblemsStatus(problems));
+  return config;
+}
+
+RunConfig Resolved(const RunConfig& config) {
+  RunConfig resolved = config;
+  WriteOutDefaults(resolved);
+  const ModelDims dims = DimsOf(config);
+  resolved.mutable_model()->set_kv_heads(dims.K);
+  resolved.mutable_model()->set_head_width(dims.D);
+  resolved.mutable_model()->set_context(dims.T);
+  resolved.mutable_training()->set_tokens_per_step(TokensPerStep(config));
+  return resolved;
+}
+
+std::string ConfigText(const RunConfig& config) {
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(Resolved(config), &text);
+  return text;
+}
+
+std::vector<std::string> ResumeDifferences(const RunConfig& stored, const RunConfig& now) {
+  std::vector<std::string> all, refused;
+  AppendDifferences(Resolved(stored), Resolved(now), "", all);
+  for (std::string& difference : all) {
+    bool may_change = false;
+    for (const char* field : kMayChange) may_change |= absl::StartsWith(difference, absl::StrCat(field, ":"));
+    if (!may_change) refused.push_back(std::move(difference));
+  }
+  return refused;
+}
+
+int64_t TokensPerStep(const RunConfig& config) {
+  const int64_t tokens = config.training().tokens_per_step();
+  return tokens != 0 ? tokens : config.training().micro_batch() * config.data().sequence_length();
+}
+
+ModelDims DimsOf(const RunConfig& config) {
+  const ModelConfig& model = config.model();
+  ModelDims dims;
+  dims.architecture = model.architecture() == ModelConfig::gpt2 ? Architecture::kGpt2 : Architecture::kLlama;
+  dims.L = model.layers();
+  dims.C = model.channels();
+  dims.H = model.heads();
+  dims.K = model.kv_heads() != 0 ? model.kv_heads() : model.heads();
+  dims.D = model.head_width() != 0 ? model.head_width() : dims.C / std::max<int64_t>(dims.H, 1);
+  dims.F = model.feed_forward();
+  dims.V = model.vocabulary();
+  dims.T = model.context() != 0 ? model.context() : config.data().sequence_length();
+  dims.qkv_bias = model.qkv_bias();
+  dims.qk_norm = model.qk_norm();
+  dims.tied_embeddings = model.tied_embeddings();
+  dims.norm_eps = model.norm_eps();
+  dims.rope_theta = model.rope_theta();
+  return dims;
+}
+
+RunShape ShapeOf(const RunConfig& config) {
+  return {.B = config.training().micro_batch(),
+          .T = config.data().sequence_length(),
+          .training = true,
+          .recompute_block = config.model().recompute() == ModelConfig::block,
+          .recompute_mlp = config.model().recompute() == ModelConfig::mlp};
+}
+
+}  // namespace ingot

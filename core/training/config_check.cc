@@ -1,0 +1,102 @@
+// What values a RunConfig may hold. The ranges stand in the comments of configs/ingot.proto as well.
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "core/training/config.h"
+
+namespace ingot {
+namespace {
+
+constexpr int64_t kMaxSteps = int64_t{1} << 40;
+
+class Checker {
+ public:
+  void Whole(const char* field, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high) {
+      problems.push_back(absl::StrCat(field, ": expected ", low, " to ", high, ", found ", value));
+    }
+  }
+  // `open_low` and `open_high`: the end itself is not allowed.
+  void Real(const char* field, double value, double low, bool open_low, double high, bool open_high) {
+    const bool fits =
+        std::isfinite(value) && (open_low ? value > low : value >= low) && (open_high ? value < high : value <= high);
+    if (fits) return;
+    problems.push_back(absl::StrCat(field, ": expected ", open_low ? "above " : "at least ", low, " and ",
+                                    open_high ? "below " : "at most ", high, ", found ", value));
+  }
+  void Rule(bool holds, const std::string& problem) {
+    if (!holds) problems.push_back(problem);
+  }
+  std::vector<std::string> problems;
+};
+
+void CheckModel(const RunConfig& config, Checker& check) {
+  ModelDims dims = DimsOf(config);
+  if (dims.V == 0) dims.V = 64;  // any vocabulary: the dataset's is not known yet
+  const int64_t T = config.data().sequence_length();
+  const bool length_fits = T >= 1 && T <= (int64_t{1} << 20);
+  if (!length_fits) dims.T = 1;  // told as data.sequence_length
+  for (std::string& problem : Problems(dims)) check.problems.push_back(std::move(problem));
+  check.Whole("model.context", config.model().context(), 0, int64_t{1} << 24);
+  check.Rule(!length_fits || dims.T >= T,
+             absl::StrCat("model.context: expected at least data.sequence_length (", T, ") or 0, found ", dims.T));
+  check.Real("model.z_loss", config.model().z_loss(), 0, false, 1, false);
+  check.Rule(config.precision().compute() == PrecisionConfig::fp32,
+             absl::StrCat("precision.compute: expected fp32 (all the CPU computes in), found ",
+                          PrecisionConfig::Compute_Name(config.precision().compute())));
+}
+
+void CheckTokens(const RunConfig& config, Checker& check) {
+  const int64_t B = config.training().micro_batch(), T = config.data().sequence_length();
+  const int64_t tokens = config.training().tokens_per_step();
+  check.Whole("data.sequence_length", T, 1, int64_t{1} << 20);
+  check.Whole("training.micro_batch", B, 1, 65536);
+  check.Whole("training.tokens_per_step", tokens, 0, int64_t{1} << 40);
+  if (B < 1 || T < 1 || B > 65536 || T > (int64_t{1} << 20)) return;
+  check.Rule(tokens % (B * T) == 0,
+             absl::StrCat("training.tokens_per_step: expected a multiple of training.micro_batch * data.sequence_length"
+                          " = ",
+                          B * T, ", found ", tokens));
+}
+
+void CheckOptimizer(const OptimizerConfig& optimizer, Checker& check) {
+  constexpr double kInfinity = INFINITY;
+  check.Real("optimizer.learning_rate", optimizer.learning_rate(), 0, true, kInfinity, false);
+  check.Real("optimizer.beta1", optimizer.beta1(), 0, false, 1, true);
+  check.Real("optimizer.beta2", optimizer.beta2(), 0, false, 1, true);
+  check.Real("optimizer.eps", optimizer.eps(), 0, true, kInfinity, false);
+  check.Real("optimizer.weight_decay", optimizer.weight_decay(), 0, false, 1, false);
+  check.Real("optimizer.clip", optimizer.clip(), 0, false, kInfinity, false);
+}
+
+void CheckSchedule(const RunConfig& config, Checker& check) {
+  const int64_t steps = config.training().steps();
+  check.Whole("training.steps", steps, 1, kMaxSteps);
+  const ScheduleConfig& schedule = config.schedule();
+  const int64_t most = std::max<int64_t>(steps, 0);
+  check.Whole("schedule.warmup_steps", schedule.warmup_steps(), 0, kMaxSteps);
+  check.Whole("schedule.decay_steps", schedule.decay_steps(), 0, kMaxSteps);
+  check.Rule(schedule.kind() != ScheduleConfig::wsd || schedule.decay_steps() <= most,
+             absl::StrCat("schedule.decay_steps: expected at most training.steps = ", most, ", found ",
+                          schedule.decay_steps()));
+  check.Real("schedule.final_fraction", schedule.final_fraction(), 0, false, 1, false);
+}
+
+}  // namespace
+
+std::vector<std::string> ConfigProblems(const RunConfig& config) {
+  Checker check;
+  CheckModel(config, check);
+  CheckTokens(config, check);
+  CheckOptimizer(config.optimizer(), check);
+  CheckSchedule(config, check);
+  check.Whole("validation.every", config.validation().every(), 0, kMaxSteps);
+  check.Whole("validation.tokens", config.validation().tokens(), 0, kMaxSteps);
+  check.Whole("checkpoint.every", config.checkpoint().every(), 0, kMaxSteps);
+  check.Whole("checkpoint.keep_last", config.checkpoint().keep_last(), 1, kMaxSteps);
+  check.Whole("checkpoint.keep_every", config.checkpoint().keep_every(), 0, kMaxSteps);
+  check.Whole("parallel.zero", config.parallel().zero(), 0, 3);
+  return std::move(check.problems);
+}
+
+}  // namespace ingot

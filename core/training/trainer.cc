@@ -1,0 +1,141 @@
+// The loop. Setting up stands in trainer_setup.cc.
+#include "core/training/trainer.h"
+
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/model/dims.h"
+#include "core/training/evaluate.h"
+#include "core/training/guard.h"
+#include "core/training/stop.h"
+#include "kernels/fill.h"
+
+namespace ingot {
+namespace {
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+bool Divides(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+}  // namespace
+
+absl::Status Trainer::Run() {
+  INGOT_RETURN_IF_ERROR(ResumeFromNewestValid());
+  StopSignals signals;
+  while (state_.step < config_.training().steps() && StopSignal() == 0) {
+    const auto start = std::chrono::steady_clock::now();
+    INGOT_ASSIGN_OR_RETURN(const StepResult result, Step());
+    const double learning_rate = LearningRate(schedule_, state_.step + 1);
+    ApplyUpdate(result);
+    INGOT_RETURN_IF_ERROR(Record(result, learning_rate, SecondsSince(start)));
+    if (ValidatesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Validate());
+    if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
+  }
+  INGOT_RETURN_IF_ERROR(Save());
+  SayWhereItEnded();
+  return absl::OkStatus();
+}
+
+// Forward and backward of all micro-batches. Every batch is read before the first is computed: the weight of a target
+// in the gradient, 1 / targets of the whole step, is known only then.
+absl::StatusOr<Trainer::StepResult> Trainer::Step() {
+  const int64_t targets = ReadMicroBatches();
+  const float scale = 1.0f / static_cast<float>(targets);
+  const int64_t step = state_.step + 1, micros = static_cast<int64_t>(micro_batches_.size());
+  Context ctx;
+  ctx.Run(Fill{.y = model_->gradients(), .value = 0});
+  double nats = 0;
+  for (int64_t micro = 0; micro < micros; ++micro) {
+    const ModelInput input = InputOf(micro_batches_[micro], config_.data().mask_documents());
+    const double sum = model_->Accumulate(input, scale, config_.model().z_loss());
+    INGOT_RETURN_IF_ERROR(CheckLoss(step, micro + 1, micros, sum));
+    nats += sum;
+  }
+  const double norm = optimizer_.GradientNorm(model_->gradients());
+  INGOT_RETURN_IF_ERROR(CheckGradientNorm(step, norm));
+  return StepResult{.loss = nats / static_cast<double>(targets), .gradient_norm = norm};
+}
+
+int64_t Trainer::ReadMicroBatches() {
+  int64_t targets = 0;
+  for (TokenBatch& batch : micro_batches_) {
+    batch = loader_->Next();
+    targets += batch.target_count;
+  }
+  return std::max<int64_t>(targets, 1);
+}
+
+void Trainer::ApplyUpdate(const StepResult& result) {
+  ++state_.step;
+  optimizer_.Apply(state_.step, LearningRate(schedule_, state_.step), result.gradient_norm, model_->parameters(),
+                   model_->gradients());
+  state_.tokens += TokensPerStep(config_);
+  state_.next_sequence += TokensPerStep(config_) / config_.data().sequence_length();
+}
+
+absl::Status Trainer::Record(const StepResult& result, double learning_rate, double seconds) {
+  const double waited = loader_->seconds_waited();
+  const double rate = static_cast<double>(TokensPerStep(config_)) / seconds;
+  const double flops = TrainingFlopsPerToken(model_->dims(), config_.data().sequence_length());
+  const TrainingRecord record = {.step = state_.step,
+                                 .tokens = state_.tokens,
+                                 .loss = result.loss,
+                                 .learning_rate = learning_rate,
+                                 .gradient_norm = result.gradient_norm,
+                                 .tokens_per_second = rate,
+                                 .mfu = flops * rate / peak_flops_,
+                                 .seconds = seconds,
+                                 .data_wait_seconds = waited - std::exchange(data_wait_, waited)};
+  progress_.Show(record);
+  return metrics_->Record(record);
+}
+
+absl::Status Trainer::Validate() {
+  if (validation_ == nullptr) return absl::OkStatus();
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t T = config_.data().sequence_length();
+  const int64_t windows = (config_.validation().tokens() + T - 1) / T;
+  const EvalTotals totals =
+      Evaluate(*model_, WindowsOf(*validation_, windows), tokenizer_, config_.data().mask_documents());
+  const ValidationRecord record = {.step = state_.step,
+                                   .targets = totals.targets,
+                                   .loss = totals.loss(),
+                                   .bits_per_byte = totals.bits_per_byte(),
+                                   .seconds = SecondsSince(start)};
+  progress_.Show(record);
+  return metrics_->Record(record);
+}
+
+absl::Status Trainer::Save() {
+  if (saved_step_ == state_.step) return absl::OkStatus();
+  const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
+  const CheckpointContents contents = {.dims = model_->dims(),
+                                       .table = &model_->table(),
+                                       .parameters = model_->parameters(),
+                                       .optimizer = optimizer_.tensors(),
+                                       .state = state_,
+                                       .tokenizer_directory = dataset_.tokenizer_directory(),
+                                       .weights_dtype = bf16 ? DType::kBf16 : DType::kF32};
+  INGOT_RETURN_IF_ERROR(Annotate(checkpoints_.Save(contents, MarkedAfter(state_.step)), "while saving a checkpoint: "));
+  saved_step_ = state_.step;
+  return absl::OkStatus();
+}
+
+bool Trainer::ValidatesAfter(int64_t step) const {
+  return step == config_.training().steps() || Divides(config_.validation().every(), step);
+}
+
+bool Trainer::SavesAfter(int64_t step) const {
+  return Divides(config_.checkpoint().every(), step) || Divides(config_.checkpoint().keep_every(), step) ||
+         MarkedAfter(step);
+}
+
+// The last step at the peak of a wsd schedule: other lengths of run can branch off from it.
+bool Trainer::MarkedAfter(int64_t step) const {
+  return schedule_.kind == ScheduleKind::kWsd && step == DecayStart(schedule_);
+}
+
+}  // namespace ingot

@@ -1,0 +1,199 @@
+// Creating a trainer, resuming, and what it says before and after the loop.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
+#include "core/training/stop.h"
+#include "core/training/trainer.h"
+#include "kernels/cpu/blas.h"
+#include "kernels/cpu/roof.h"
+
+namespace ingot {
+
+struct Trainer::Parts {
+  RunConfig config;
+  RunDirectory directory;
+  Dataset dataset;
+  Tokenizer tokenizer;
+  std::unique_ptr<Loader> loader, validation;
+  std::unique_ptr<Model> model;
+  Optimizer optimizer;
+};
+
+namespace {
+
+int64_t ResidentBytes() {
+  int64_t pages = 0, resident = 0;
+  if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
+    if (std::fscanf(file, "%ld %ld", &pages, &resident) != 2) resident = 0;
+    std::fclose(file);
+  }
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+double PeakMebibytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+absl::Status CheckBlas() {
+  std::string problem;
+  if (BlasIsRight(&problem)) return absl::OkStatus();
+  return absl::FailedPreconditionError(problem);
+}
+
+// A vocabulary of 0 becomes the dataset's; another must hold every id of the tokenizer.
+absl::Status TakeVocabulary(const Dataset& dataset, const Tokenizer& tokenizer, RunConfig& config) {
+  if (config.model().vocabulary() == 0) config.mutable_model()->set_vocabulary(dataset.vocabulary());
+  if (config.model().vocabulary() >= tokenizer.size()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("model.vocabulary: expected at least ", tokenizer.size(),
+                                                 ", the ids of the tokenizer of ", dataset.directory(), ", found ",
+                                                 config.model().vocabulary()));
+}
+
+absl::StatusOr<std::unique_ptr<Loader>> OpenLoader(const Dataset& dataset, const RunConfig& config, Split split) {
+  return Loader::Create(dataset, {.split = split,
+                                  .B = config.training().micro_batch(),
+                                  .T = config.data().sequence_length(),
+                                  .seed = config.data().shuffle_seed(),
+                                  .shuffle = split == Split::kTraining,
+                                  .mask_documents = config.data().mask_documents()});
+}
+
+void PrintPlan(const RunConfig& config, const ParameterTable& table, const Dataset& dataset) {
+  MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config));
+  plan.entries.push_back({"optimizer moments", Optimizer::Bytes(table)});
+  plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
+  std::printf("%s, %d parameters\n%s\n%d training tokens, %d validation tokens, %d tokens a step\n",
+              config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama", static_cast<int>(table.parameters),
+              plan.ToString().c_str(), static_cast<int>(dataset.tokens(Split::kTraining)),
+              static_cast<int>(dataset.tokens(Split::kValidation)), static_cast<int>(TokensPerStep(config)));
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+Schedule ScheduleOf(const RunConfig& config) {
+  Schedule schedule = {.peak = config.optimizer().learning_rate(),
+                       .final_fraction = config.schedule().final_fraction(),
+                       .steps = config.training().steps(),
+                       .warmup_steps = config.schedule().warmup_steps(),
+                       .decay_steps = config.schedule().decay_steps()};
+  switch (config.schedule().kind()) {
+    case ScheduleConfig::cosine:
+      schedule.kind = ScheduleKind::kCosine;
+      break;
+    case ScheduleConfig::linear:
+      schedule.kind = ScheduleKind::kLinear;
+      break;
+    case ScheduleConfig::constant:
+      schedule.kind = ScheduleKind::kConstant;
+      break;
+    case ScheduleConfig::wsd:
+      schedule.kind = ScheduleKind::kWsd;
+      break;
+  }
+  return schedule;
+}
+
+AdamWSettings AdamWSettingsOf(const RunConfig& config) {
+  const OptimizerConfig& optimizer = config.optimizer();
+  return {.beta1 = optimizer.beta1(),
+          .beta2 = optimizer.beta2(),
+          .eps = optimizer.eps(),
+          .weight_decay = optimizer.weight_decay(),
+          .clip = optimizer.clip()};
+}
+
+absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory) {
+  INGOT_RETURN_IF_ERROR(CheckBlas());
+  INGOT_ASSIGN_OR_RETURN(Dataset dataset, Dataset::Open(config.data().path()));
+  INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(dataset.tokenizer_directory()));
+  INGOT_RETURN_IF_ERROR(TakeVocabulary(dataset, tokenizer, config));
+  INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config)));
+  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Loader> loader, OpenLoader(dataset, config, Split::kTraining));
+  std::unique_ptr<Loader> validation;
+  if (dataset.tokens(Split::kValidation) > config.data().sequence_length()) {
+    INGOT_ASSIGN_OR_RETURN(validation, OpenLoader(dataset, config, Split::kValidation));
+  }
+  const ParameterTable table = MakeParameterTable(DimsOf(config));
+  PrintPlan(config, table, dataset);
+  INGOT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Open(run_directory, config));
+  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(DimsOf(config), ShapeOf(config)));
+  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(model->table(), AdamWSettingsOf(config)));
+  return std::unique_ptr<Trainer>(new Trainer({.config = std::move(config),
+                                               .directory = std::move(directory),
+                                               .dataset = std::move(dataset),
+                                               .tokenizer = std::move(tokenizer),
+                                               .loader = std::move(loader),
+                                               .validation = std::move(validation),
+                                               .model = std::move(model),
+                                               .optimizer = std::move(optimizer)}));
+}
+
+Trainer::Trainer(Parts parts)
+    : config_(std::move(parts.config)),
+      directory_(std::move(parts.directory)),
+      dataset_(std::move(parts.dataset)),
+      tokenizer_(std::move(parts.tokenizer)),
+      loader_(std::move(parts.loader)),
+      validation_(std::move(parts.validation)),
+      model_(std::move(parts.model)),
+      optimizer_(std::move(parts.optimizer)),
+      checkpoints_(directory_.path(), config_.checkpoint().keep_last(), config_.checkpoint().keep_every()),
+      schedule_(ScheduleOf(config_)),
+      progress_(config_.training().steps()),
+      micro_batches_(TokensPerStep(config_) / (config_.training().micro_batch() * config_.data().sequence_length())),
+      peak_flops_(MeasureSgemmPeak()) {
+  state_.dataset_fingerprint = dataset_.fingerprint();
+  state_.config = ConfigText(config_);
+  state_.environment = BlasName();
+}
+
+absl::Status Trainer::ResumeFromNewestValid() {
+  std::vector<std::string> rejected;
+  INGOT_ASSIGN_OR_RETURN(const std::optional<std::string> newest, checkpoints_.NewestValid(rejected));
+  for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));
+  if (newest.has_value()) {
+    INGOT_ASSIGN_OR_RETURN(const TrainingState stored,
+                           LoadCheckpoint(*newest, model_->table(), model_->parameters(), optimizer_.tensors()));
+    if (stored.dataset_fingerprint != dataset_.fingerprint()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(*newest, ": expected the dataset it was trained on, found another in ", dataset_.directory(),
+                       "; give that dataset by data.path, or another --output"));
+    }
+    if (stored.environment != state_.environment) {
+      progress_.Say(absl::StrCat("note: trained with ", stored.environment, " so far, now with ", state_.environment,
+                                 ": the bits will differ from a run that never stopped"));
+    }
+    state_.step = saved_step_ = stored.step;
+    state_.tokens = stored.tokens;
+    state_.next_sequence = stored.next_sequence;
+    const bool finished = state_.step >= config_.training().steps();
+    progress_.Say(finished ? absl::StrCat("already finished: ", *newest, " is at step ", state_.step, " of ",
+                                          config_.training().steps())
+                           : absl::StrCat("resumed from ", *newest));
+  } else {
+    model_->Initialize(config_.training().seed());
+  }
+  INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(directory_.path(), state_.step));
+  metrics_ = std::make_unique<MetricsLog>(std::move(metrics));
+  loader_->Start(state_.next_sequence, config_.training().micro_batch());
+  return absl::OkStatus();
+}
+
+void Trainer::SayWhereItEnded() {
+  const bool stopped = StopSignal() != 0 && state_.step < config_.training().steps();
+  progress_.Say(absl::StrFormat("%s after step %d; %s holds checkpoints, metrics.jsonl and TensorBoard events",
+                                stopped ? "stopped by a signal; start again to go on" : "done", state_.step,
+                                directory_.path()));
+  progress_.Say(absl::StrFormat("peak memory %.1f MiB", PeakMebibytes()));
+}
+
+}  // namespace ingot

@@ -1,0 +1,155 @@
+// Encoder: pieces of a batch are hashed first and looked up after, so that the cache's misses overlap.
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "core/base/check.h"
+#include "tokenizer/encoding_tables.h"
+#include "tokenizer/merging.h"
+#include "tokenizer/tokenizer.h"
+
+namespace ingot {
+namespace {
+
+constexpr size_t kBatch = 128;  // pieces between hashing and look-up
+constexpr size_t kMaxCachedBytes = 15;
+constexpr int kMaxCachedIds = 4;
+constexpr int kSetBits = 15;  // 2^15 sets of two entries of 32 bytes: 2 MiB an encoder
+
+// The bytes of a piece and its length, in 16 bytes.
+struct PieceKey {
+  uint64_t low = 0, high = 0;  // length in the highest byte: 0 is no piece
+  bool operator==(const PieceKey&) const = default;
+};
+
+struct alignas(64) CacheSet {
+  PieceKey keys[2];
+  int32_t ids[2][kMaxCachedIds];  // -1 behind the last
+};
+
+// `size` bytes at `p`, 1 … kMaxCachedBytes, of a text that ends at `end`.
+inline PieceKey MakeKey(const char* p, size_t size, const char* end) {
+  uint64_t words[2] = {0, 0};
+  if (end - p >= 16) [[likely]] {
+    std::memcpy(words, p, 16);
+    const uint64_t bits = size * 8;
+    if (size <= 8) {
+      words[0] &= ~uint64_t{0} >> (64 - bits);
+      words[1] = 0;
+    } else {
+      words[1] &= ~uint64_t{0} >> (128 - bits);
+    }
+  } else {
+    std::memcpy(words, p, size);
+  }
+  return {words[0], words[1] | static_cast<uint64_t>(size) << 56};
+}
+
+inline size_t SetOf(const PieceKey& key) {
+  const auto product =
+      static_cast<unsigned __int128>(key.low ^ 0x9E3779B97F4A7C15ull) * (key.high * 2 + 0xD1B54A32D192ED03ull);
+  return static_cast<size_t>((static_cast<uint64_t>(product >> 64) ^ static_cast<uint64_t>(product)) >>
+                             (64 - kSetBits));
+}
+
+}  // namespace
+
+struct Encoder::State {
+  explicit State(std::shared_ptr<const EncodingTables> shared)
+      : tables(std::move(shared)), sets(new CacheSet[size_t{1} << kSetBits]()) {}
+
+  void Encode(absl::string_view text, std::vector<int32_t>& ids);
+  void EncodeBatch(absl::string_view text, size_t begin, size_t count, std::vector<int32_t>& ids);
+  // Appends the ids of a piece that the cache does not hold; `key` as MakeKey's, or empty for a longer piece.
+  void EncodeMiss(absl::string_view piece, const PieceKey& key, std::vector<int32_t>& ids);
+
+  std::shared_ptr<const EncodingTables> tables;
+  std::unique_ptr<CacheSet[]> sets;
+  std::array<size_t, kBatch> ends;
+  std::array<PieceKey, kBatch> keys;
+  MergeScratch scratch;
+};
+
+void Encoder::State::Encode(absl::string_view text, std::vector<int32_t>& ids) {
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t count = SplitText(tables->model->pattern, text, begin, ends);
+    EncodeBatch(text, begin, count, ids);
+    begin = ends[count - 1];
+  }
+}
+
+void Encoder::State::EncodeBatch(absl::string_view text, size_t begin, size_t count, std::vector<int32_t>& ids) {
+  const char* const end = text.data() + text.size();
+  size_t at = begin;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t size = ends[i] - at;
+    keys[i] = size <= kMaxCachedBytes ? MakeKey(text.data() + at, size, end) : PieceKey{};
+    __builtin_prefetch(&sets[SetOf(keys[i])]);
+    at = ends[i];
+  }
+  // Four ids are stored for every hit, whatever it has: the batch's room is made once, the rest is cut off.
+  size_t filled = ids.size();
+  ids.resize(filled + count * kMaxCachedIds);
+  at = begin;
+  for (size_t i = 0; i < count; ++i) {
+    const CacheSet& set = sets[SetOf(keys[i])];
+    const int way = set.keys[1] == keys[i] ? 1 : 0;
+    if (set.keys[way] == keys[i] && keys[i].high != 0) [[likely]] {
+      std::memcpy(ids.data() + filled, set.ids[way], sizeof(set.ids[way]));
+      filled += 1 + (set.ids[way][1] >= 0) + (set.ids[way][2] >= 0) + (set.ids[way][3] >= 0);
+    } else {
+      ids.resize(filled);
+      EncodeMiss(text.substr(at, ends[i] - at), keys[i], ids);
+      filled = ids.size();
+      ids.resize(filled + (count - i) * kMaxCachedIds);
+    }
+    at = ends[i];
+  }
+  ids.resize(filled);
+}
+
+void Encoder::State::EncodeMiss(absl::string_view piece, const PieceKey& key, std::vector<int32_t>& ids) {
+  const size_t first = ids.size();
+  const int32_t whole = tables->whole_pieces.Find(piece);
+  if (whole >= 0) {
+    ids.push_back(whole);
+  } else {
+    MergePiece(tables->byte_ids, tables->pairs, piece, scratch, ids);
+  }
+  const size_t count = ids.size() - first;
+  if (key.high == 0 || count > kMaxCachedIds) return;
+  // The newer entry of a set is the likelier to come again: it moves to the second place, the older one goes.
+  CacheSet& set = sets[SetOf(key)];
+  set.keys[1] = set.keys[0];
+  std::copy(set.ids[0], set.ids[0] + kMaxCachedIds, set.ids[1]);
+  set.keys[0] = key;
+  for (size_t i = 0; i < kMaxCachedIds; ++i) set.ids[0][i] = i < count ? ids[first + i] : -1;
+}
+
+Encoder::Encoder(const Tokenizer& tokenizer) : state_(std::make_unique<State>(tokenizer.tables_)) {}
+Encoder::~Encoder() = default;
+Encoder::Encoder(Encoder&&) noexcept = default;
+Encoder& Encoder::operator=(Encoder&&) noexcept = default;
+
+void Encoder::Encode(absl::string_view text, std::vector<int32_t>& ids) { state_->Encode(text, ids); }
+
+void Encoder::EncodeWithSpecialTokens(absl::string_view text, std::vector<int32_t>& ids) {
+  const EncodingTables& tables = *state_->tables;
+  size_t begin = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (!tables.begins_special[static_cast<uint8_t>(text[i])]) continue;
+    const auto found = std::find_if(tables.specials.begin(), tables.specials.end(), [&](int32_t id) {
+      const std::string& spelling = tables.model->tokens[id];
+      return text.substr(i, spelling.size()) == spelling;
+    });
+    if (found == tables.specials.end()) continue;
+    state_->Encode(text.substr(begin, i - begin), ids);
+    ids.push_back(*found);
+    begin = i + tables.model->tokens[*found].size();
+    i = begin - 1;
+  }
+  state_->Encode(text.substr(begin), ids);
+}
+
+}  // namespace ingot

@@ -1,0 +1,69 @@
+#include "tokenizer/encoding_tables.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "absl/hash/hash.h"
+#include "tokenizer/merging.h"
+
+namespace ingot {
+namespace {
+
+size_t HashOf(absl::string_view piece) { return absl::Hash<absl::string_view>()(piece); }
+
+}  // namespace
+
+PairTable::PairTable(const std::vector<Merge>& merges)
+    : mask_(std::bit_ceil(2 * merges.size() + 2) - 1), entries_(mask_ + 1) {
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    const Merge& merge = merges[rank];
+    size_t slot = Slot(merge.left, merge.right);
+    while (entries_[slot].left >= 0) slot = (slot + 1) & mask_;
+    entries_[slot] = {merge.left, merge.right, static_cast<int32_t>(rank), merge.result};
+  }
+}
+
+WholePieceTable::WholePieceTable(const std::vector<std::string>& tokens)
+    : tokens_(tokens), mask_(std::bit_ceil(2 * tokens.size() + 2) - 1), slots_(mask_ + 1, -1) {}
+
+void WholePieceTable::Insert(int32_t id) {
+  const std::string& token = tokens_[id];
+  longest_ = std::max(longest_, token.size());
+  size_t slot = HashOf(token) & mask_;
+  while (slots_[slot] >= 0) slot = (slot + 1) & mask_;
+  slots_[slot] = id;
+}
+
+int32_t WholePieceTable::Find(absl::string_view piece) const {
+  if (piece.size() > longest_) return -1;  // also spares hashing a piece of megabytes
+  for (size_t slot = HashOf(piece) & mask_;; slot = (slot + 1) & mask_) {
+    const int32_t id = slots_[slot];
+    if (id < 0 || tokens_[id] == piece) return id;
+  }
+}
+
+EncodingTables::EncodingTables(std::shared_ptr<const TokenizerModel> of)
+    : model(std::move(of)), pairs(model->merges), whole_pieces(model->tokens), specials(model->special_ids) {
+  for (const int32_t id : specials) begins_special[static_cast<uint8_t>(model->tokens[id][0])] = true;
+  const auto is_special = [this](int32_t id) {
+    return std::binary_search(model->special_ids.begin(), model->special_ids.end(), id);
+  };
+  const auto tokens = static_cast<int32_t>(model->tokens.size());
+  for (int32_t id = 0; id < tokens; ++id) {
+    const std::string& token = model->tokens[id];
+    if (token.size() == 1 && !is_special(id)) byte_ids[static_cast<uint8_t>(token[0])] = id;
+  }
+  // A vocabulary may hold tokens that no merges reach (imports do): those must not be found by their bytes.
+  MergeScratch scratch;
+  std::vector<int32_t> ids;
+  for (int32_t id = 0; id < tokens; ++id) {
+    if (is_special(id)) continue;
+    ids.clear();
+    MergePiece(byte_ids, pairs, model->tokens[id], scratch, ids);
+    if (model->whole_piece_first || (ids.size() == 1 && ids[0] == id)) whole_pieces.Insert(id);
+  }
+  std::stable_sort(specials.begin(), specials.end(),
+                   [this](int32_t a, int32_t b) { return model->tokens[a].size() > model->tokens[b].size(); });
+}
+
+}  // namespace ingot

@@ -1,0 +1,73 @@
+#pragma once
+// EncodingTables: what encoding looks up, derived from a model once and shared by all its encoders. Immutable.
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "tokenizer/model.h"
+
+namespace ingot {
+
+inline constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
+
+struct RankedMerge {
+  int32_t rank;  // kNoRank: the pair does not merge
+  int32_t result;
+};
+
+// Pair of ids → merge. Open addressing with linear probing, at most half full.
+class PairTable {
+ public:
+  explicit PairTable(const std::vector<Merge>& merges);
+
+  RankedMerge Find(int32_t left, int32_t right) const {
+    for (size_t slot = Slot(left, right);; slot = (slot + 1) & mask_) {
+      const Entry& entry = entries_[slot];
+      if (entry.left == left && entry.right == right) return {entry.rank, entry.result};
+      if (entry.left < 0) return {kNoRank, -1};
+    }
+  }
+
+ private:
+  struct Entry {
+    int32_t left = -1, right = -1, rank = kNoRank, result = -1;
+  };
+  size_t Slot(int32_t left, int32_t right) const {
+    const uint64_t pair = static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+    return (pair * 0x9E3779B97F4A7C15ull >> 32) & mask_;  // the golden ratio: high bits depend on all of the pair
+  }
+  size_t mask_;
+  std::vector<Entry> entries_;
+};
+
+// Token bytes → id, for pieces that are one token as they stand.
+class WholePieceTable {
+ public:
+  explicit WholePieceTable(const std::vector<std::string>& tokens);
+  void Insert(int32_t id);
+  // -1 if `piece` is none of the tokens inserted.
+  int32_t Find(absl::string_view piece) const;
+
+ private:
+  const std::vector<std::string>& tokens_;
+  size_t longest_ = 0;
+  size_t mask_;
+  std::vector<int32_t> slots_;
+};
+
+struct EncodingTables {
+  explicit EncodingTables(std::shared_ptr<const TokenizerModel> of);
+
+  std::shared_ptr<const TokenizerModel> model;
+  std::array<int32_t, 256> byte_ids{};
+  PairTable pairs;
+  WholePieceTable whole_pieces;            // the tokens that encoding their own bytes gives
+  std::vector<int32_t> specials;           // ids, longest spelling first
+  std::array<bool, 256> begins_special{};  // bytes that some special token's spelling begins with
+};
+
+}  // namespace ingot

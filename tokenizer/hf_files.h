@@ -1,0 +1,33 @@
+#pragma once
+// The files of a tokenizer as Hugging Face `tokenizers` and `transformers` open them: tokenizer.json,
+// tokenizer_config.json, special_tokens_map.json and, where the vocabulary has the tokens for it, chat_template.jinja.
+// Formats and reasons: docs/tokenizer_files.md.
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "tokenizer/model.h"
+
+namespace ingot {
+
+// Reads a byte-level BPE tokenizer.json. What our encoder would not do exactly as `tokenizers` does (a normalizer, say)
+// is refused by the name of the field.
+absl::StatusOr<TokenizerModel> ReadTokenizerJson(const std::string& path);
+
+// The same from memory; `what` names the text in errors. Any bytes may be given: the fuzz target does.
+absl::StatusOr<TokenizerModel> ParseTokenizerJson(absl::string_view text, absl::string_view what);
+
+// The contents of tokenizer.json, byte for byte as `tokenizers` saves it.
+std::string WriteTokenizerJson(const TokenizerModel& model);
+
+// Writes the files into `directory`, which exists. `model_max_length` is the context of the model beside them in
+// tokens; 0 leaves it out.
+absl::Status WriteTokenizerFiles(const TokenizerModel& model, int64_t model_max_length, const std::string& directory);
+
+// Makes `directory` with the files in it, whole or not at all. An existing one is replaced if it holds nothing but
+// such files, and refused otherwise.
+absl::Status SaveTokenizer(const TokenizerModel& model, const std::string& directory);
+
+}  // namespace ingot

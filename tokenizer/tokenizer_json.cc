@@ -1,0 +1,219 @@
+// Reading tokenizer.json: exactly the shapes that our encoder equals, all else refused by field.
+#include <algorithm>
+
+#include "absl/container/flat_hash_map.h"
+#include "core/base/file.h"
+#include "core/base/json.h"
+#include "core/base/status_macros.h"
+#include "tokenizer/bytes.h"
+#include "tokenizer/hf_files.h"
+#include "tokenizer/hf_patterns.h"
+#include "tokenizer/json_fields.h"
+
+namespace ingot {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kMaxFileBytes = uint64_t{256} << 20;  // vocabularies of 10^6 tokens take about 64 MB
+constexpr size_t kMaxTokens = size_t{1} << 24;
+
+using IdOfKey = absl::flat_hash_map<std::string, int32_t>;
+
+struct AddedToken {
+  int32_t id;
+  std::string spelling;
+};
+
+absl::Status CheckTopLevel(const json& file) {
+  INGOT_RETURN_IF_ERROR(CheckKeys(file, "top level",
+                                  {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
+                                   "post_processor", "decoder", "model"}));
+  const std::string top = "top level";
+  INGOT_RETURN_IF_ERROR(CheckField(file, top, "version", "1.0"));
+  for (const char* key : {"truncation", "padding", "normalizer"}) {
+    INGOT_RETURN_IF_ERROR(CheckField(file, top, key, nullptr, /*may_lack=*/true));
+  }
+  const json post_processor = file.value("post_processor", json());
+  if (!post_processor.is_null()) {  // this one only moves offsets
+    INGOT_RETURN_IF_ERROR(
+        CheckKeys(post_processor, "post_processor", {"type", "add_prefix_space", "trim_offsets", "use_regex"}));
+    INGOT_RETURN_IF_ERROR(CheckField(post_processor, "post_processor", "type", "ByteLevel"));
+  }
+  const json decoder = file.value("decoder", json());
+  INGOT_RETURN_IF_ERROR(CheckKeys(decoder, "decoder", {"type", "add_prefix_space", "trim_offsets", "use_regex"}));
+  return CheckField(decoder, "decoder", "type", "ByteLevel");
+}
+
+absl::Status CheckModelOptions(const json& model) {
+  INGOT_RETURN_IF_ERROR(CheckKeys(model, "model",
+                                  {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
+                                   "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"}));
+  INGOT_RETURN_IF_ERROR(CheckField(model, "model", "type", "BPE", /*may_lack=*/true));
+  INGOT_RETURN_IF_ERROR(CheckField(model, "model", "dropout", nullptr, /*may_lack=*/true));
+  INGOT_RETURN_IF_ERROR(CheckField(model, "model", "byte_fallback", false, /*may_lack=*/true));
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    if (model.value(key, json()) == "") continue;  // the same as null
+    INGOT_RETURN_IF_ERROR(CheckField(model, "model", key, nullptr, /*may_lack=*/true));
+  }
+  const json ignore_merges = model.value("ignore_merges", json(false));
+  if (!ignore_merges.is_boolean()) return FieldError("model.ignore_merges", ignore_merges, "true or false");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AddedToken> ParseAddedToken(const json& token, const std::string& field) {
+  INGOT_RETURN_IF_ERROR(
+      CheckKeys(token, field, {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"}));
+  for (const char* key : {"single_word", "lstrip", "rstrip"}) {
+    INGOT_RETURN_IF_ERROR(CheckField(token, field, key, false, /*may_lack=*/true));
+  }
+  INGOT_RETURN_IF_ERROR(CheckField(token, field, "special", true));
+  const json id = token.value("id", json());
+  if (!id.is_number_unsigned() || id.get<uint64_t>() >= kMaxTokens) return FieldError(field + ".id", id, "an id");
+  const json content = token.value("content", json());
+  if (!content.is_string() || content == "") return FieldError(field + ".content", content, "a spelling");
+  return AddedToken{static_cast<int32_t>(id.get<uint64_t>()), content.get<std::string>()};
+}
+
+absl::StatusOr<std::vector<AddedToken>> ParseAddedTokens(const json& field) {
+  std::vector<AddedToken> tokens;
+  if (field.is_null()) return tokens;
+  if (!field.is_array()) return FieldError("added_tokens", field, "an array");
+  for (size_t i = 0; i < field.size(); ++i) {
+    // Normalized ones are looked for in a second pass; with one kind only, there is one pass.
+    const std::string name = absl::StrCat("added_tokens[", i, "]");
+    INGOT_ASSIGN_OR_RETURN(AddedToken token, ParseAddedToken(field[i], name));
+    if (field[i].value("normalized", json()) != field[0].value("normalized", json())) {
+      return absl::InvalidArgumentError(name + ".normalized differs from that of added_tokens[0], not supported");
+    }
+    tokens.push_back(std::move(token));
+  }
+  std::stable_sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return tokens;
+}
+
+// Fills tokens with the keys as they stand in the file; bytes come later, when special ones are known.
+absl::Status ParseVocabulary(const json& vocabulary, std::vector<std::string>& tokens, IdOfKey& id_of) {
+  if (!vocabulary.is_object()) return FieldError("model.vocab", vocabulary, "an object of token to id");
+  tokens.resize(vocabulary.size());
+  std::vector<bool> seen(vocabulary.size());
+  id_of.reserve(vocabulary.size());
+  for (const auto& [key, id] : vocabulary.items()) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens.size()) {
+      return FieldError(absl::StrCat("model.vocab[", Shown(key), "]"), id,
+                        absl::StrCat("an id below the number of tokens, ", tokens.size(), ": ids have no holes"));
+    }
+    const auto value = static_cast<int32_t>(id.get<uint64_t>());
+    if (seen[value]) return absl::InvalidArgumentError(absl::StrCat("model.vocab: id ", value, " occurs twice"));
+    seen[value] = true;
+    tokens[value] = key;
+    id_of.emplace(key, value);
+  }
+  return absl::OkStatus();
+}
+
+// `tokenizers` gives a token that the vocabulary lacks the next free id, whatever the file says: then they must agree.
+absl::Status PlaceAddedTokens(const std::vector<AddedToken>& added, const IdOfKey& id_of, TokenizerModel& model) {
+  for (const AddedToken& token : added) {
+    const auto found = id_of.find(token.spelling);
+    const int64_t id = found != id_of.end() ? found->second : static_cast<int64_t>(model.tokens.size());
+    if (id != token.id) {
+      return absl::InvalidArgumentError(absl::StrCat("added_tokens: ", Shown(token.spelling), " has id ", token.id,
+                                                     " where the vocabulary gives it ", id));
+    }
+    if (found == id_of.end()) model.tokens.push_back(token.spelling);
+    model.special_ids.push_back(token.id);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UnspellTokens(TokenizerModel& model) {
+  for (size_t id = 0; id < model.tokens.size(); ++id) {
+    if (std::binary_search(model.special_ids.begin(), model.special_ids.end(), id)) continue;
+    std::string bytes;
+    if (!UnspellBytes(model.tokens[id], bytes)) {
+      return absl::InvalidArgumentError(absl::StrCat("model.vocab: ", Shown(model.tokens[id]), " (id ", id,
+                                                     ") is neither of the byte alphabet nor a special token"));
+    }
+    model.tokens[id] = std::move(bytes);
+  }
+  return absl::OkStatus();
+}
+
+// ["a", "b"] or the legacy "a b".
+absl::Status SplitMerge(const json& merge, const std::string& field, std::string& left, std::string& right) {
+  if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+    left = merge[0].get<std::string>();
+    right = merge[1].get<std::string>();
+    return absl::OkStatus();
+  }
+  if (merge.is_string()) {
+    const auto& text = merge.get_ref<const std::string&>();
+    const size_t blank = text.find(' ');
+    if (blank != std::string::npos && text.find(' ', blank + 1) == std::string::npos) {
+      left = text.substr(0, blank);
+      right = text.substr(blank + 1);
+      return absl::OkStatus();
+    }
+  }
+  return FieldError(field, merge, "a pair of tokens");
+}
+
+absl::Status ParseMerges(const json& merges, const IdOfKey& id_of, TokenizerModel& model) {
+  if (!merges.is_array()) return FieldError("model.merges", merges, "an array");
+  std::string left, right;
+  for (size_t i = 0; i < merges.size(); ++i) {
+    const json& merge = merges[i];
+    if (merge.is_string() && merge.get_ref<const std::string&>().rfind("#version", 0) == 0) continue;
+    const std::string field = absl::StrCat("model.merges[", i, "]");
+    INGOT_RETURN_IF_ERROR(SplitMerge(merge, field, left, right));
+    int32_t ids[3];
+    int n = 0;
+    for (const std::string& key : {left, right, left + right}) {
+      const auto found = id_of.find(key);
+      if (found == id_of.end()) {
+        return absl::InvalidArgumentError(absl::StrCat(field, ": ", Shown(key), " is not in model.vocab"));
+      }
+      ids[n++] = found->second;
+    }
+    model.merges.push_back({ids[0], ids[1], ids[2]});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TokenizerModel> BuildModel(const json& file) {
+  INGOT_RETURN_IF_ERROR(CheckTopLevel(file));
+  TokenizerModel model;
+  INGOT_ASSIGN_OR_RETURN(model.pattern, ParsePreTokenizer(file.value("pre_tokenizer", json())));
+  INGOT_ASSIGN_OR_RETURN(const std::vector<AddedToken> added, ParseAddedTokens(file.value("added_tokens", json())));
+  const auto found = file.find("model");
+  if (found == file.end()) return absl::InvalidArgumentError("model is missing");
+  INGOT_RETURN_IF_ERROR(CheckModelOptions(*found));
+  model.whole_piece_first = found->value("ignore_merges", false);
+  for (const char* key : {"vocab", "merges"}) {
+    if (!found->contains(key)) return absl::InvalidArgumentError(absl::StrCat("model.", key, " is missing"));
+  }
+  IdOfKey id_of;
+  INGOT_RETURN_IF_ERROR(ParseVocabulary((*found)["vocab"], model.tokens, id_of));
+  INGOT_RETURN_IF_ERROR(PlaceAddedTokens(added, id_of, model));
+  INGOT_RETURN_IF_ERROR(UnspellTokens(model));
+  INGOT_RETURN_IF_ERROR(ParseMerges((*found)["merges"], id_of, model));
+  INGOT_RETURN_IF_ERROR(Validate(model));
+  return model;
+}
+
+}  // namespace
+
+absl::StatusOr<TokenizerModel> ParseTokenizerJson(absl::string_view text, absl::string_view what) {
+  INGOT_ASSIGN_OR_RETURN(const json file, ParseJson(text, what));
+  absl::StatusOr<TokenizerModel> model = BuildModel(file);
+  if (!model.ok()) return Annotate(model.status(), absl::StrCat(what, ": "));
+  return model;
+}
+
+absl::StatusOr<TokenizerModel> ReadTokenizerJson(const std::string& path) {
+  INGOT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
+  return ParseTokenizerJson(text, path);
+}
+
+}  // namespace ingot

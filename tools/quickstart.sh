@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# From text to a small language model of your own in a few minutes, on a CPU:
+#   tools/quickstart.sh [TEXT...]     TEXT: .txt or .jsonl files (also .gz, .zst) or folders of them
+# Installs what it needs, builds, trains a tokenizer, builds shards, pre-trains, evaluates, and generates a sample.
+# Without TEXT it takes a synthetic corpus whose entropy is known, so that you see how near the model comes to the best
+# possible loss. Everything lands in a new folder runs/quickstart-DATE.
+#
+#   MINUTES=N  length of the training (default: 4)
+#   RUNS=DIR   where the new folder goes (default: runs)
+set -euo pipefail
+
+fail() {
+  echo "quickstart: $*" >&2
+  exit 1
+}
+
+headline() {
+  printf '\n== %s\n' "$*"
+}
+
+MINUTES=${MINUTES:-4}
+RUNS=$(realpath -m "${RUNS:-$(dirname "$0")/../runs}")
+inputs=()
+for text in "$@"; do
+  case $text in
+    --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "quickstart: unknown option $text; try --help" >&2; exit 2 ;;
+  esac
+  [ -e "$text" ] || fail "$text: no such file or folder"
+  inputs+=("$(realpath "$text")")
+done
+cd "$(dirname "$0")/.."
+
+headline "Packages"
+tools/install_dependencies.sh
+echo "all there"
+
+headline "Build (some minutes the first time)"
+if [ ! -f build/release/build.ninja ]; then
+  cmake --preset release -DINGOT_TESTS=OFF >/dev/null
+fi
+cmake --build build/release --target ingot
+ingot=$PWD/build/release/ingot
+
+mkdir -p "$RUNS" && [ -w "$RUNS" ] || fail "cannot write into $RUNS"
+run=$RUNS/quickstart-$(date +%Y%m%d-%H%M%S)
+while ! mkdir "$run" 2>/dev/null; do run=$run-b; done  # another call in the same second
+
+# json_number FIELD: its value in the JSON on standard input.
+json_number() {
+  sed -n "s/.*\"$1\": *\([-+0-9.eE]*\).*/\1/p" | tail -n 1
+}
+
+floor=
+if [ ${#inputs[@]} = 0 ]; then
+  headline "Sample corpus"
+  inputs=("$run/sample.txt")
+  floor=$("$ingot" sample-corpus --output "$run/sample.txt" --bytes 12000000 --seed 1 --json |
+    json_number entropy_bits_per_byte)
+  echo "$run/sample.txt: its exact entropy is $floor bits per byte; no model can do better"
+fi
+
+# Sizes follow the text: more text bears a larger vocabulary and a larger model. Compressed files count threefold.
+bytes=$(find "${inputs[@]}" -type f -printf '%s %f\n' |
+  awk '{ sum += $1 * ($2 ~ /\.(gz|zst)$/ ? 3 : 1) } END { printf "%d", sum }')
+if [ "$bytes" -lt 300000 ]; then
+  vocabulary=512 layers=4 channels=96 heads=3
+elif [ "$bytes" -lt 3000000 ]; then
+  vocabulary=1024 layers=4 channels=128 heads=4
+elif [ "$bytes" -lt 50000000 ]; then
+  vocabulary=2048 layers=4 channels=192 heads=6
+else
+  vocabulary=8192 layers=6 channels=256 heads=8
+fi
+
+headline "Tokenizer: $vocabulary tokens"
+"$ingot" tokenizer train --input "${inputs[@]}" --vocab-size $vocabulary --output "$run/tokenizer"
+
+headline "Token shards"
+"$ingot" data build --input "${inputs[@]}" --tokenizer "$run/tokenizer" --output "$run/data" \
+  --documents blank-line --validation-fraction 0.05 | tee "$run/data.log"
+tokens=$(awk '$1 == "training" { print $2 }' "$run/data.log")
+
+cat >"$run/config.textproto" <<CONFIG
+# Made by tools/quickstart.sh; every field is explained in configs/ingot.proto.
+model {
+  architecture: llama
+  layers: $layers
+  channels: $channels
+  heads: $heads
+  feed_forward: $((channels * 8 / 3 / 32 * 32))
+}
+data { path: "$run/data" sequence_length: 256 }
+training { steps: 20 micro_batch: 8 seed: 1 }
+optimizer { learning_rate: 3e-3 }
+schedule { kind: cosine warmup_steps: 10 }
+validation { every: 100 }
+checkpoint { every: 200 keep_last: 2 }
+CONFIG
+
+headline "Pre-training: about $MINUTES minutes"
+# A trial of 20 steps tells this machine's speed; the length of the run follows from it.
+"$ingot" train --config "$run/config.textproto" --set validation.tokens=2048 --output "$run/trial" >/dev/null
+speed=$(grep '"tokens_per_second"' "$run/trial/metrics.jsonl" | json_number tokens_per_second)
+rm -r "$run/trial"
+steps=$(awk -v speed="$speed" -v minutes="$MINUTES" -v tokens="$tokens" 'BEGIN {
+  step = 8 * 256                               # tokens of a step
+  steps = 0.9 * speed * minutes * 60 / step    # a tenth of the time is for validation and checkpoints
+  most = 12 * tokens / step                    # more passes over the same text only learn it by heart
+  if (steps > most) steps = most
+  printf "%d", steps < 100 ? 100 : steps
+}')
+sed -i -e "s/steps: 20 /steps: $steps /" -e "s/warmup_steps: 10 /warmup_steps: $((steps / 20)) /" \
+  -e "s/validation { every: 100 }/validation { every: $((steps / 8 + 1)) }/" "$run/config.textproto"
+"$ingot" train --config "$run/config.textproto" --output "$run/run"
+checkpoint=$(find "$run/run/checkpoints" -maxdepth 1 -name 'step-*' | sort | tail -n 1)
+
+headline "Evaluation on text that was not trained on"
+figures=$("$ingot" eval --checkpoint "$checkpoint" --data "$run/data" --json)
+bits=$(json_number bits_per_byte <<<"$figures")
+echo "validation: loss $(json_number loss <<<"$figures"), $bits bits per byte"
+if [ -n "$floor" ]; then
+  awk -v bits="$bits" -v floor="$floor" 'BEGIN {
+    printf "floor: %.4f bits per byte (entropy of the sample language); the model is %.1f %% above it\n",
+           floor, 100 * (bits / floor - 1) }'
+fi
+
+headline "A sample"
+"$ingot" generate --checkpoint "$checkpoint" --prompt "The" --max-tokens 120 --temperature 0.8 --seed 1
+
+headline "What you have now"
+cat <<EOT
+$checkpoint   the model: opens in transformers with AutoModelForCausalLM.from_pretrained(...)
+$run/tokenizer, $run/data   tokenizer and token shards
+$run/run/metrics.jsonl      the curves; also as TensorBoard events beside it
+
+Next:
+  build/release/ingot generate --checkpoint $checkpoint --prompt "Once"
+  build/release/ingot train --config $run/config.textproto --output $run/run --set training.steps=$((steps * 2))
+  build/release/ingot export --checkpoint $checkpoint --format hf --dtype bf16 --output my-model
+  larger models: configs/*.textproto; every setting: configs/ingot.proto; the whole picture: docs/architecture.md
+EOT
