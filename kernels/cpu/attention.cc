@@ -54,7 +54,7 @@ namespace {
 // Backward makes one pass over the tiles: task (b, k, lane) owns the key tiles lane, lane + lanes, ... of one key head,
 // whose dk and dv it writes alone; its share of dq goes to a buffer of the lane. Lane 0 writes dq itself, the others
 // are added in order afterwards. The number of lanes comes from the shape: enough tasks for many threads.
-constexpr int64_t kBackwardKeys = 128;
+constexpr int64_t kBackwardKeys = 256;
 constexpr int64_t kBackwardQueries = 128;
 constexpr int64_t kDiagonalQueries = 64;  // finer steps where the diagonal runs: less is computed above it
 constexpr int64_t kBackwardStride = kBackwardKeys + 16;
@@ -64,7 +64,7 @@ constexpr int64_t kMostLanes = 8;
 
 int64_t Lanes(int64_t B, int64_t K, int64_t T) {
   const int64_t tiles = (T + kBackwardKeys - 1) / kBackwardKeys, wanted = (kEnoughTasks + B * K - 1) / (B * K);
-  return std::clamp<int64_t>(std::min(wanted, tiles / 2), 1, kMostLanes);
+  return std::clamp<int64_t>(std::min(wanted, tiles), 1, kMostLanes);
 }
 
 // For one row: scores become P = exp(S - lse), dp becomes dS = P * (dP - delta); both 0 outside [low, high).
