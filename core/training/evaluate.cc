@@ -23,14 +23,16 @@ void AddBatch(const TokenBatch& batch, const std::vector<float>& losses, const T
   }
 }
 
-void FillWindow(std::span<const int32_t> ids, int64_t window, int64_t row, TokenBatch& batch) {
-  const int64_t T = batch.T, n = static_cast<int64_t>(ids.size());
+void FillWindow(const TokenSource& stream, int64_t window, int64_t row, TokenBatch& batch) {
+  const int64_t T = batch.T, first = window * T;
+  std::vector<int32_t> ids(T + 1, 0);
+  const int64_t held = std::clamp<int64_t>(stream.tokens - first, 0, T + 1);
+  if (held > 0) stream.copy(first, held, ids.data());
   for (int64_t t = 0; t < T; ++t) {
-    const int64_t i = window * T + t;
-    batch.tokens[row * T + t] = i < n ? ids[i] : 0;
-    batch.targets[row * T + t] = i + 1 < n ? ids[i + 1] : -1;
+    batch.tokens[row * T + t] = ids[t];
+    batch.targets[row * T + t] = t + 1 < held ? ids[t + 1] : -1;
     batch.positions[row * T + t] = static_cast<int32_t>(t);
-    batch.target_count += i + 1 < n;
+    batch.target_count += t + 1 < held;
   }
 }
 
@@ -48,18 +50,17 @@ WindowSource WindowsOf(const Loader& loader, int64_t windows) {
           .read = [&loader](int64_t first, TokenBatch& batch) { loader.Read(first, batch); }};
 }
 
-WindowSource WindowsOf(std::span<const int32_t> ids, int64_t B, int64_t T) {
-  const int64_t targets = static_cast<int64_t>(ids.size()) - 1;
-  return {.windows = std::max<int64_t>((targets + T - 1) / T, 0),
-          .read = [ids, B, T](int64_t first, TokenBatch& batch) {
-            batch.B = B;
-            batch.T = T;
-            batch.target_count = 0;
-            for (auto* values : {&batch.tokens, &batch.targets, &batch.positions, &batch.document_start}) {
-              values->assign(B * T, 0);
-            }
-            for (int64_t b = 0; b < B; ++b) FillWindow(ids, first + b, b, batch);
-          }};
+WindowSource WindowsOf(const TokenSource& stream, int64_t B, int64_t T) {
+  const auto read = [stream, B, T](int64_t first, TokenBatch& batch) {
+    batch.B = B;
+    batch.T = T;
+    batch.target_count = 0;
+    for (auto* values : {&batch.tokens, &batch.targets, &batch.positions, &batch.document_start}) {
+      values->assign(B * T, 0);
+    }
+    for (int64_t b = 0; b < B; ++b) FillWindow(stream, first + b, b, batch);
+  };
+  return {.windows = std::max<int64_t>((stream.tokens - 1 + T - 1) / T, 0), .read = read};
 }
 
 ModelInput InputOf(TokenBatch& batch, bool mask_documents) {

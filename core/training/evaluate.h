@@ -4,7 +4,6 @@
 //   those before it in its window. Every token but the first of the stream is predicted once.
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <vector>
 
 #include "core/model/model.h"
@@ -22,7 +21,7 @@ struct EvalTotals {
   double bits_per_byte() const;  // nats / ln 2 / bytes
 };
 
-// Where windows come from: Read(first, batch) fills batch with windows [first, first + B).
+// Where windows come from: read(first, batch) fills batch with windows [first, first + B).
 struct WindowSource {
   int64_t windows = 0;
   std::function<void(int64_t, TokenBatch&)> read;
@@ -31,8 +30,15 @@ struct WindowSource {
 // The first `windows` (at most all; 0: all) of a loader that does not shuffle. `loader` must outlive the source. A rest
 // of the split shorter than a window is left out.
 WindowSource WindowsOf(const Loader& loader, int64_t windows);
-// All of `ids`, which must outlive the source; the last window may be short.
-WindowSource WindowsOf(std::span<const int32_t> ids, int64_t B, int64_t T);
+
+// A stream of tokens: copy(first, count, ids) gives ids [first, first + count).
+struct TokenSource {
+  int64_t tokens = 0;
+  std::function<void(int64_t, int64_t, int32_t*)> copy;
+};
+
+// All of a stream; the last window may be short.
+WindowSource WindowsOf(const TokenSource& stream, int64_t B, int64_t T);
 
 // Sum over all windows, in batches of the model's B.
 EvalTotals Evaluate(Model& model, const WindowSource& source, const Tokenizer& tokenizer, bool mask_documents = false);

@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""Compares `ingot tokenizer` with Hugging Face `tokenizers` and `tiktoken`, the tools that must read what it writes.
+
+    tokenizer_check.py --ingot build/release/ingot --shared ../shared
+
+Merges are trained by both on three corpora at three sizes; ids are compared on every corpus and on strings made to
+fall on the borders of the split patterns, for all four patterns. Ends with `N passed, N failed`.
+"""
+import argparse
+import base64
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+
+import tiktoken
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+PATTERNS = ("qwen2", "gpt2", "llama3", "digits")
+SPECIALS = 64
+REGEX = {
+    "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    "qwen2": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+             r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+}
+REGEX["llama3"] = REGEX["qwen2"].replace(r"|\p{N}|", r"|\p{N}{1,3}|")
+# tiktoken has no pattern for digits; this one has the same effect as cutting at digits first.
+REGEX["digits"] = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+"
+
+# Characters around every border of the patterns, and their near misses.
+ATOMS = (
+    list("aZszSTdmrvel019 '\t\r\n\v\f!_-.(<|>\"")
+    + ["'s", "'S", "'t", "'re", "'RE", "'vE", "'m", "'ll", "'lL", "'d", "'x", "'\u017f", "\u2019s", "''s", "\r\n"]
+    + ["\x00", "\x1c", "\x7f", "\x85", "\xa0", "\xad", "\u1680", "\u180e", "\u2000", "\u200b", "\u2028", "\u202f"]
+    + ["\u205f", "\u2060", "\u3000", "\ufeff", "\u200d", "\ufe0f", "\u0301", "\u0344", "\u0903", "\u0e31"]
+    + ["\xb2", "\xbd", "\u0663", "\u2167", "\u2460", "\u3007", "\U0001d7ce", "\xaa", "\xba", "\u01c5", "\u02b0"]
+    + ["\xe9", "\xdf", "\u0130", "\u0416", "\u05d0", "\u0639", "\u0915", "\u4e2d", "\u3042", "\uac00", "\u1100"]
+    + ["\U00020000", "\U00010400", "\U0001f600", "\U0001f1e9", "\U0001f468\u200d\U0001f469", "\ue000", "\ufffe"]
+    + ["\u0378", "\U000e0100", "\u088f", "\u0295", "\U0010ffff", "<|endoftext|>", "<think>", " hello", " world"]
+)
+RUNS = (1, 1, 1, 1, 1, 2, 3, 63, 64, 65, 127, 128, 129)
+
+passed = failed = 0
+
+
+def check(name, ok, detail=""):
+    global passed, failed
+    if ok:
+        passed += 1
+    else:
+        failed += 1
+        print(f"FAILED {name}{': ' if detail else ''}{detail}", file=sys.stderr)
+
+
+def fuzzed_strings(count, seed):
+    rng = random.Random(seed)
+    strings = []
+    for i in range(count):
+        runs = RUNS + ((4095, 4096, 4097) if i % 500 == 0 else ())
+        text = "".join(rng.choice(ATOMS) * rng.choice(runs) for _ in range(rng.randint(1, 14)))
+        strings.append(text)
+    return strings
+
+
+class Ingot:
+    def __init__(self, binary, folder):
+        self.binary, self.folder = binary, folder
+
+    def run(self, *arguments, **options):
+        return subprocess.run([self.binary, "tokenizer", *map(str, arguments)], check=True, capture_output=True,
+                              **options).stdout
+
+    def train(self, name, source, size, *options):
+        directory = self.folder / name
+        self.run("train", "--input", source, "--vocab-size", size, "--output", directory, *options)
+        return directory
+
+    def encode_all(self, directory, texts):
+        """Ids of every text, which must not be empty. A file of JSON lines holds them for one call."""
+        path = self.folder / "texts.jsonl"
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+        lines = self.run("encode", "--tokenizer", directory, "--input", path).decode().splitlines()
+        return [list(map(int, line.split())) for line in lines]
+
+
+def hf_pre_tokenizer(pattern):
+    if pattern == "gpt2":
+        return pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if pattern == "digits":
+        first = pre_tokenizers.Digits(individual_digits=True)
+        return pre_tokenizers.Sequence([first, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    split = pre_tokenizers.Split(Regex(REGEX[pattern]), "isolated")
+    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def hf_train(pattern, size, files=None, texts=None):
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = hf_pre_tokenizer(pattern)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                                  show_progress=False)
+    if files:
+        tokenizer.train([str(f) for f in files], trainer)
+    else:
+        tokenizer.train_from_iterator(texts, trainer)
+    return json.loads(tokenizer.to_str())["model"]
+
+
+def model_of(directory):
+    return json.loads((directory / "tokenizer.json").read_text())["model"]
+
+
+def compare_model(name, ours, theirs):
+    """Merges, and the ids of the 256 bytes and of what the merges make; special tokens come after these in ours."""
+    count = len(ours["merges"])
+    check(f"{name}: merges", ours["merges"] == theirs["merges"][:count] and count > 0)
+    ids = {token: i for token, i in ours["vocab"].items() if i < 256 + count}
+    check(f"{name}: ids", ids == {token: i for token, i in theirs["vocab"].items() if i < 256 + count})
+
+
+def check_merges(ingot, corpora):
+    shakespeare, wiki = corpora / "tinyshakespeare.txt", corpora / "wikitext2_valid.txt"
+    songs = corpora / "yuanqu_zh.jsonl"
+    song_texts = [json.loads(line)["text"] for line in songs.open(encoding="utf-8")]
+    plans = [  # the largest size of HF serves the smaller: its list of merges is a prefix of itself
+        (shakespeare, "qwen2", (1000, 5000, 20000)),
+        (wiki, "gpt2", (1000, 8000, 16000)),
+        (wiki, "llama3", (2000, 4000, 18000)),
+        (shakespeare, "digits", (500, 3000, 16000)),
+        (songs, "qwen2", (1000, 6000, 20000)),
+    ]
+    for source, pattern, sizes in plans:
+        rules = [("documents", song_texts if source == songs else [source.read_bytes().decode()])]
+        if source != songs:
+            rules.append(("lines", None))
+        for rule, texts in rules:
+            theirs = hf_train(pattern, max(sizes) - SPECIALS, files=None if texts else [source], texts=texts)
+            for size in sizes:
+                name = f"{source.stem}-{pattern}-{rule}-{size}"
+                options = ["--pattern", pattern] + (["--lines"] if rule == "lines" else [])
+                compare_model(name, model_of(ingot.train(name, source, size, *options)), theirs)
+    one = ingot.train("one-thread", shakespeare, 5000, "--threads", 1)
+    check("one thread as many", model_of(one) == model_of(ingot.train("many", shakespeare, 5000, "--threads", 8)))
+
+
+def read_corpora(corpora):
+    """All texts, and the contents of the files that are not UTF-8."""
+    texts, broken = [], []
+    for path in sorted(corpora.rglob("*.txt")):
+        data = path.read_bytes()
+        try:
+            texts.append(data.decode())
+        except UnicodeDecodeError:
+            broken.append(data)
+    for path in sorted(corpora.glob("*.jsonl")):
+        texts += [json.loads(line)["text"] for line in path.open(encoding="utf-8")]
+    return [text for text in texts if text], broken
+
+
+def tiktoken_of(directory, pattern):
+    ranks = {}
+    alphabet = {c: b for b, c in byte_alphabet().items()}
+    for token, i in model_of(directory)["vocab"].items():
+        if i < len(model_of_cache(directory)["merges"]) + 256:
+            ranks[bytes(alphabet[c] for c in token)] = i
+    return tiktoken.Encoding(directory.name, pat_str=REGEX[pattern], mergeable_ranks=ranks, special_tokens={})
+
+
+def byte_alphabet():
+    kept = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in kept]
+    return {b: chr(b) for b in kept} | {b: chr(0x100 + i) for i, b in enumerate(others)}
+
+
+_models = {}
+
+
+def model_of_cache(directory):
+    return _models.setdefault(directory, model_of(directory))
+
+
+def first_difference(texts, ours, theirs):
+    for text, mine, other in zip(texts, ours, theirs):
+        if mine != other:
+            return f"{text[:80]!r}: {mine[:20]} where {other[:20]} was expected"
+    return f"{len(ours)} answers to {len(texts)} texts" if len(ours) != len(texts) else ""
+
+
+def compare_ids(name, ingot, directory, pattern, texts):
+    ours = ingot.encode_all(directory, texts)
+    hf = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    hf.encode_special_tokens = True
+    theirs = [e.ids for e in hf.encode_batch(texts, add_special_tokens=False)]
+    check(f"{name}: ids of tokenizers", ours == theirs, first_difference(texts, ours, theirs))
+    encoding = tiktoken_of(directory, pattern)
+    theirs = encoding.encode_ordinary_batch(texts, num_threads=2)
+    check(f"{name}: ids of tiktoken", ours == theirs, first_difference(texts, ours, theirs))
+
+
+def check_ids(ingot, corpora, gpt2):
+    texts, broken = read_corpora(corpora)
+    strings = fuzzed_strings(10000, seed=1)
+    source = ingot.folder / "mixed.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[::7] + strings[:1000]))
+    for pattern in PATTERNS:
+        directory = ingot.train(f"mixed-{pattern}", source, 12000, "--pattern", pattern)
+        compare_ids(f"{pattern} corpora", ingot, directory, pattern, texts)
+        compare_ids(f"{pattern} fuzzed", ingot, directory, pattern, strings)
+        check_files(directory)
+        for i, data in enumerate(broken):
+            ids = ingot.run("encode", "--tokenizer", directory, input=data)
+            check(f"{pattern} broken text {i}", ingot.run("decode", "--tokenizer", directory, input=ids) == data)
+    directory = ingot.folder / "gpt2"
+    ingot.run("import", "--input", gpt2 / "encoder.json", gpt2 / "vocab.bpe", "--output", directory)
+    compare_ids("GPT-2 corpora", ingot, directory, "gpt2", texts)
+    compare_ids("GPT-2 fuzzed", ingot, directory, "gpt2", strings)
+    check_tiktoken_import(ingot, directory)
+
+
+def check_files(directory):
+    """`tokenizers` gives every token the id that the file states, and saves the file as it was."""
+    path = directory / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path))
+    stated = json.loads(path.read_text())
+    check(f"{directory.name}: vocabulary", tokenizer.get_vocab() == stated["model"]["vocab"])
+    check(f"{directory.name}: added tokens",
+          all(tokenizer.token_to_id(t["content"]) == t["id"] for t in stated["added_tokens"]))
+    saved = directory.parent / "saved.json"
+    tokenizer.save(str(saved))
+    check(f"{directory.name}: saved again", saved.read_bytes() == path.read_bytes())
+
+
+def check_tiktoken_import(ingot, gpt2):
+    alphabet = {c: b for b, c in byte_alphabet().items()}
+    model = model_of(gpt2)
+    lines = [f"{base64.b64encode(bytes(alphabet[c] for c in token)).decode()} {i}\n"
+             for token, i in model["vocab"].items() if token != "<|endoftext|>"]
+    path = ingot.folder / "gpt2.tiktoken"
+    path.write_text("".join(lines))
+    directory = ingot.folder / "from-tiktoken"
+    ingot.run("import", "--input", path, "--pattern", "gpt2", "--output", directory)
+    check("tiktoken file: same vocabulary and merges", model_of(directory) == model)
+
+
+def check_transformers(directory):
+    from transformers import AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    chat = [{"role": "user", "content": "Hi  {{ you }}"}, {"role": "assistant", "content": " Yes.\n"}]
+    text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    check("transformers: chat template", text == "<|im_start|>user\nHi  {{ you }}<|im_end|>\n<|im_start|>assistant\n"
+          " Yes.\n<|im_end|>\n<|im_start|>assistant\n", repr(text))
+    end = model_of(directory)["vocab"]["<|endoftext|>"]
+    check("transformers: roles", (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token)
+          == (end, end, "<|pad|>"))
+    ids = tokenizer("He said: \u00e9t\u00e9, 12  apples.\n", add_special_tokens=True)["input_ids"]
+    own = Tokenizer.from_file(str(directory / "tokenizer.json")).encode("He said: \u00e9t\u00e9, 12  apples.\n").ids
+    check("transformers: ids", ids == own)
+    check("transformers: length", len(tokenizer) == len(model_of(directory)["vocab"]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ingot", required=True, help="the ingot binary")
+    parser.add_argument("--shared", required=True, type=pathlib.Path, help="folder with data/corpora, data/tokenizers")
+    arguments = parser.parse_args()
+    corpora = arguments.shared / "data" / "corpora"
+    if not corpora.is_dir():
+        sys.exit(f"{corpora} is not there: give --shared the folder of test data")
+    with tempfile.TemporaryDirectory() as folder:
+        ingot = Ingot(arguments.ingot, pathlib.Path(folder))
+        check_merges(ingot, corpora)
+        check_ids(ingot, corpora, arguments.shared / "data" / "tokenizers" / "gpt2")
+        check_transformers(ingot.folder / "mixed-qwen2")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
