@@ -18,8 +18,7 @@ namespace {
 constexpr uint64_t kMaxConfigBytes = 10'000'000;
 
 absl::Status WriteJson(const std::string& path, const nlohmann::ordered_json& value) {
-  return WriteFileAtomically(path, value.dump(2) + "
-");
+  return WriteFileAtomically(path, value.dump(2) + "\n");
 }
 
 // Constants that other programs store among the weights: masks of GPT-2, rotary frequencies of early Llama files.
