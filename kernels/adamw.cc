@@ -1,15 +1,29 @@
 #include "kernels/adamw.h"
 
+#include <limits>
+
+#include "kernels/checks.h"
+
 namespace ingot {
 
 void AdamW::Check() const {
   const int64_t N = w.dim(0);
-  for (const Tensor& t : {w, gradient, m, v}) INGOT_CHECK_SHAPE(t, N);
-  INGOT_CHECK(step >= 1, "step counts from 1, not %lld", static_cast<long long>(step));
+  INGOT_CHECK_SHAPE(w, N);
+  INGOT_CHECK_SHAPE(gradient, N);
+  INGOT_CHECK_SHAPE(m, N);
+  INGOT_CHECK_SHAPE(v, N);
+  CheckF32(kName, {w, gradient, m, v});
+  CheckApart(kName, {w, m, v}, {gradient});
+  INGOT_CHECK(step >= 1, "adamw: steps count from 1, not %lld", static_cast<long long>(step));
+  INGOT_CHECK(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "adamw: betas %g, %g must lie in [0, 1)",
+              static_cast<double>(beta1), static_cast<double>(beta2));
+  // A denormal eps would be flushed to 0, and 0 / 0 would make a NaN of a weight that never had a gradient.
+  INGOT_CHECK(eps >= std::numeric_limits<float>::min(), "adamw: eps %g is not a normal number above 0",
+              static_cast<double>(eps));
 }
 
 Work AdamW::Cost() const {
-  return {.bytes = 7.0 * static_cast<double>(Bytes(w)), .flops = 16.0 * static_cast<double>(Count(w))};
+  return {.bytes = 7.0 * static_cast<double>(Bytes(w)), .flops = 15.0 * static_cast<double>(Count(w))};
 }
 
 }  // namespace ingot

@@ -1,8 +1,13 @@
 #include "kernels/fill.h"
 
+#include "kernels/checks.h"
+
 namespace ingot {
 
-void Fill::Check() const { INGOT_CHECK(!y.absent(), "y is required"); }
+void Fill::Check() const {
+  INGOT_CHECK(!y.absent(), "fill: y is missing");
+  CheckF32(kName, {y});
+}
 
 Work Fill::Cost() const { return {.bytes = static_cast<double>(Bytes(y)), .flops = 0}; }
 

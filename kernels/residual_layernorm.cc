@@ -1,30 +1,35 @@
 #include "kernels/residual_layernorm.h"
 
-#include "kernels/cpu/row_blocks.h"
+#include "kernels/checks.h"
 
 namespace ingot {
 
 void ResidualLayerNormForward::Check() const {
   const int64_t R = x.dim(0), C = x.dim(1);
-  INGOT_CHECK(residual.absent() == sum.absent(), "residual and sum come together");
+  INGOT_CHECK_SHAPE(x, R, C);
   INGOT_CHECK_OPTIONAL_SHAPE(residual, R, C);
   INGOT_CHECK_SHAPE(w, C);
   INGOT_CHECK_SHAPE(b, C);
+  INGOT_CHECK(sum.absent() == residual.absent(), "residual and sum are given both or not at all");
   INGOT_CHECK_OPTIONAL_SHAPE(sum, R, C);
   INGOT_CHECK_SHAPE(y, R, C);
   INGOT_CHECK_SHAPE(mean, R);
   INGOT_CHECK_SHAPE(rstd, R);
-  INGOT_CHECK(y.ptr == nullptr || y.ptr != sum.ptr, "y may not be sum");
+  CheckF32(kName, {x, residual, w, b, sum, y, mean, rstd});
+  CheckApart(kName, {y, mean, rstd}, {x, residual, w, b});
+  CheckApart(kName, {sum, y, mean, rstd}, {residual, w, b});
+  INGOT_CHECK_SAME_OR_APART(sum, x);
 }
 
 Work ResidualLayerNormForward::Cost() const {
-  const double N = static_cast<double>(Count(x));
-  return {.bytes = static_cast<double>(Bytes(x) + Bytes(residual) + Bytes(sum) + Bytes(y)),
-          .flops = (residual.absent() ? 8 : 9) * N};
+  const double inputs = static_cast<double>(Bytes(x) + Bytes(residual) + Bytes(w) + Bytes(b));
+  return {.bytes = inputs + static_cast<double>(Bytes(sum) + Bytes(y) + Bytes(mean) + Bytes(rstd)),
+          .flops = (residual.absent() ? 8.0 : 9.0) * static_cast<double>(Count(x))};
 }
 
 void ResidualLayerNormBackward::Check() const {
   const int64_t R = dy.dim(0), C = dy.dim(1);
+  INGOT_CHECK_SHAPE(dy, R, C);
   INGOT_CHECK_OPTIONAL_SHAPE(dsum, R, C);
   INGOT_CHECK_SHAPE(x, R, C);
   INGOT_CHECK_SHAPE(w, C);
@@ -33,15 +38,17 @@ void ResidualLayerNormBackward::Check() const {
   INGOT_CHECK_SHAPE(dx, R, C);
   INGOT_CHECK_SHAPE(dw, C);
   INGOT_CHECK_SHAPE(db, C);
+  CheckF32(kName, {dy, dsum, x, w, mean, rstd, dx, dw, db});
+  CheckApart(kName, {dx, dw, db}, {x, w, mean, rstd});
+  CheckApart(kName, {dw, db}, {dy, dsum});
+  INGOT_CHECK_SAME_OR_APART(dx, dy);
+  INGOT_CHECK_SAME_OR_APART(dx, dsum);
 }
 
 Work ResidualLayerNormBackward::Cost() const {
-  return {.bytes = static_cast<double>(Bytes(dy) + Bytes(dsum) + Bytes(x) + Bytes(dx)),
-          .flops = 15.0 * static_cast<double>(Count(dy))};
-}
-
-int64_t ResidualLayerNormBackward::ScratchBytes() const {
-  return 2 * Context::ScratchFor<float>(RowBlocks(dy.dim(0)) * dy.dim(1));
+  const double inputs = static_cast<double>(Bytes(dy) + Bytes(dsum) + Bytes(x) + Bytes(w) + Bytes(mean) + Bytes(rstd));
+  return {.bytes = inputs + static_cast<double>(Bytes(dx) + 2 * Bytes(dw) + 2 * Bytes(db)),
+          .flops = (dsum.absent() ? 16.0 : 17.0) * static_cast<double>(Count(x))};
 }
 
 }  // namespace ingot

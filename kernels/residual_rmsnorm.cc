@@ -1,43 +1,49 @@
 #include "kernels/residual_rmsnorm.h"
 
-#include "kernels/cpu/row_blocks.h"
+#include "kernels/checks.h"
 
 namespace ingot {
 
 void ResidualRmsNormForward::Check() const {
   const int64_t R = x.dim(0), C = x.dim(1);
-  INGOT_CHECK(residual.absent() == sum.absent(), "residual and sum come together");
+  INGOT_CHECK_SHAPE(x, R, C);
   INGOT_CHECK_OPTIONAL_SHAPE(residual, R, C);
   INGOT_CHECK_SHAPE(w, C);
+  INGOT_CHECK(sum.absent() == residual.absent(), "residual and sum are given both or not at all");
   INGOT_CHECK_OPTIONAL_SHAPE(sum, R, C);
   INGOT_CHECK_SHAPE(y, R, C);
   INGOT_CHECK_SHAPE(rstd, R);
-  INGOT_CHECK(y.ptr == nullptr || y.ptr != sum.ptr, "y may not be sum");
+  CheckF32(kName, {x, residual, w, sum, y, rstd});
+  CheckApart(kName, {y, rstd}, {x, residual, w});
+  CheckApart(kName, {sum, y, rstd}, {residual, w});
+  INGOT_CHECK_SAME_OR_APART(sum, x);
 }
 
 Work ResidualRmsNormForward::Cost() const {
-  const double N = static_cast<double>(Count(x));
-  return {.bytes = static_cast<double>(Bytes(x) + Bytes(residual) + Bytes(sum) + Bytes(y)),
-          .flops = (residual.absent() ? 4 : 5) * N};
+  return {.bytes = static_cast<double>(Bytes(x) + Bytes(residual) + Bytes(w) + Bytes(sum) + Bytes(y) + Bytes(rstd)),
+          .flops = (residual.absent() ? 4.0 : 5.0) * static_cast<double>(Count(x))};
 }
 
 void ResidualRmsNormBackward::Check() const {
   const int64_t R = dy.dim(0), C = dy.dim(1);
+  INGOT_CHECK_SHAPE(dy, R, C);
   INGOT_CHECK_OPTIONAL_SHAPE(dsum, R, C);
   INGOT_CHECK_SHAPE(x, R, C);
   INGOT_CHECK_SHAPE(w, C);
   INGOT_CHECK_SHAPE(rstd, R);
   INGOT_CHECK_SHAPE(dx, R, C);
   INGOT_CHECK_SHAPE(dw, C);
+  CheckF32(kName, {dy, dsum, x, w, rstd, dx, dw});
+  CheckApart(kName, {dx, dw}, {x, w, rstd});
+  CheckApart(kName, {dw}, {dy, dsum});
+  INGOT_CHECK_SAME_OR_APART(dx, dy);
+  INGOT_CHECK_SAME_OR_APART(dx, dsum);
 }
 
 Work ResidualRmsNormBackward::Cost() const {
-  return {.bytes = static_cast<double>(Bytes(dy) + Bytes(dsum) + Bytes(x) + Bytes(dx)),
-          .flops = 11.0 * static_cast<double>(Count(dy))};
-}
-
-int64_t ResidualRmsNormBackward::ScratchBytes() const {
-  return Context::ScratchFor<float>(RowBlocks(dy.dim(0)) * dy.dim(1));
+  const double inputs = static_cast<double>(Bytes(dy) + Bytes(dsum) + Bytes(x) + Bytes(w) + Bytes(rstd));
+  return {.bytes = inputs + static_cast<double>(Bytes(dx) + 2 * Bytes(dw)),
+          .flops = (dsum.absent() ? 11.0 : 12.0) * static_cast<double>(Count(x))};
 }
 
 }  // namespace ingot

@@ -2,28 +2,45 @@
 
 #include <cmath>
 
-#include "kernels/cpu/row_blocks.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/rows.h"
 
 namespace ingot {
+namespace {
+
+// The scalars of a step, made in double: 1 - beta^step loses most of its digits in fp32.
+struct Factors {
+  explicit Factors(const AdamW& op)
+      : beta1(op.beta1),
+        new1(static_cast<float>(1 - static_cast<double>(op.beta1))),
+        beta2(op.beta2),
+        new2(static_cast<float>(1 - static_cast<double>(op.beta2))),
+        keep(static_cast<float>(1 - static_cast<double>(op.learning_rate) * static_cast<double>(op.weight_decay))),
+        rate(static_cast<float>(static_cast<double>(op.learning_rate) / Correction(op.beta1, op.step))),
+        root(static_cast<float>(1 / std::sqrt(Correction(op.beta2, op.step)))),
+        eps(op.eps),
+        scale(op.gradient_scale) {}
+  static double Correction(float beta, int64_t step) {
+    return 1 - std::pow(static_cast<double>(beta), static_cast<double>(step));
+  }
+  float beta1, new1, beta2, new2, keep, rate, root, eps, scale;
+};
+
+}  // namespace
 
 void AdamW::OnCpu(Context&) const {
-  const int64_t N = w.dim(0);
+  CheckMemory(kName, {w, gradient, m, v});
   float *const weights = w.data<float>(), *const first = m.data<float>(), *const second = v.data<float>();
   const float* const gradients = gradient.data<float>();
-  const double t = static_cast<double>(step);
-  const float decay = 1.0f - learning_rate * weight_decay;
-  const float rate = static_cast<float>(learning_rate / (1.0 - std::pow(static_cast<double>(beta1), t)));
-  const float second_correction = static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(beta2), t)));
-  const float keep1 = beta1, add1 = 1.0f - beta1, keep2 = beta2, add2 = 1.0f - beta2, floor = eps;
-  const float scale = gradient_scale;
-#pragma omp parallel for simd if (parallel : N > kParallelElements)
+  const int64_t N = Count(w);
+  const Factors factors(*this);
+#pragma omp parallel for simd if (WorthThreads(N)) firstprivate(factors)
   for (int64_t n = 0; n < N; ++n) {
-    const float g = scale * gradients[n];
-    const float mean = keep1 * first[n] + add1 * g;
-    const float square = keep2 * second[n] + add2 * g * g;
-    first[n] = mean;
-    second[n] = square;
-    weights[n] = weights[n] * decay - rate * mean / (std::sqrt(square * second_correction) + floor);
+    const Factors& k = factors;
+    const float g = k.scale * gradients[n];
+    first[n] = k.beta1 * first[n] + k.new1 * g;
+    second[n] = k.beta2 * second[n] + k.new2 * g * g;
+    weights[n] = weights[n] * k.keep - k.rate * first[n] / (std::sqrt(second[n]) * k.root + k.eps);
   }
 }
 

@@ -1,13 +1,15 @@
 #include "kernels/fill.h"
 
-#include "kernels/cpu/row_blocks.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/rows.h"
 
 namespace ingot {
 
 void Fill::OnCpu(Context&) const {
-  const int64_t N = Count(y);
+  CheckMemory(kName, {y});
   float* const out = y.data<float>();
-#pragma omp parallel for simd if (parallel : N > kParallelElements)
+  const int64_t N = Count(y);
+#pragma omp parallel for simd if (WorthThreads(N))
   for (int64_t n = 0; n < N; ++n) out[n] = value;
 }
 

@@ -1,30 +1,36 @@
 #include "kernels/gradient_norm.h"
 
-#include <algorithm>
+#include "kernels/checks.h"
+#include "kernels/cpu/rows.h"
 
 namespace ingot {
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+double SumOfSquares(const float* x, int64_t N) {
+  double lanes[kLanes] = {};
+  const int64_t whole = N / kLanes * kLanes;
+  for (int64_t n = 0; n < whole; n += kLanes) {
+#pragma omp simd
+    for (int64_t i = 0; i < kLanes; ++i) lanes[i] += static_cast<double>(x[n + i]) * static_cast<double>(x[n + i]);
+  }
+  for (int64_t n = whole; n < N; ++n) lanes[n - whole] += static_cast<double>(x[n]) * static_cast<double>(x[n]);
+  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
+    for (int64_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
+}  // namespace
 
 void GradientNorm::OnCpu(Context&) const {
-  constexpr int64_t kLanes = 16;  // independent chains, enough to fill the adders; part of the defined order
-  const int64_t N = x.dim(0), blocks = block_sums.dim(0);
-  const float* const values = x.data<float>();
+  CheckMemory(kName, {x, block_sums});
+  const float* const in = x.data<float>();
   double* const sums = block_sums.data<double>();
-#pragma omp parallel for if (blocks > 1)
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t begin = block * kBlock, end = std::min(begin + kBlock, N);
-    double lanes[kLanes] = {};
-    int64_t n = begin;
-    for (; n + kLanes <= end; n += kLanes) {
-      for (int64_t lane = 0; lane < kLanes; ++lane) {
-        const double value = values[n + lane];
-        lanes[lane] += value * value;
-      }
-    }
-    for (int64_t lane = 0; n < end; ++n, ++lane) lanes[lane] += static_cast<double>(values[n]) * values[n];
-    double sum = 0;
-    for (const double lane : lanes) sum += lane;
-    sums[block] = sum;
-  }
+  const Pieces blocks = {Count(x), kBlock, Count(block_sums)};
+#pragma omp parallel for if (blocks.count > 1)
+  for (int64_t i = 0; i < blocks.count; ++i) sums[i] = SumOfSquares(in + blocks.begin(i), blocks.length(i));
 }
 
 }  // namespace ingot

@@ -1,128 +1,145 @@
 #include "kernels/qkv_rope.h"
 
+#include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/row_blocks.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/rows.h"
 
 namespace ingot {
 namespace {
 
-// (a, b) -> (a cos - b sin, b cos + a sin) for the D/2 pairs of a head; `angles` holds cosine and sine by turns, and
-// `direction` is -1 to turn back.
-void Rotate(const float* x, const float* angles, float direction, int64_t D, float* out) {
+// One of q, k and v, or its gradient: `heads` heads of which the first stands at `first` in a row of qkv.
+struct Part {
+  float* data;        // (B, heads, T, D)
+  const float* norm;  // (D) or null
+  float* dnorm;       // (D) or null
+  int64_t heads, first;
+  bool rotates;
+};
+
+// `out` may be `in`. direction -1 rotates back.
+void Rotate(const float* in, const float* angles, float direction, int64_t D, float* out) {
   const int64_t half = D / 2;
+#pragma omp simd
   for (int64_t j = 0; j < half; ++j) {
-    const float cosine = angles[2 * j], sine = direction * angles[2 * j + 1];
-    const float a = x[j], b = x[j + half];
+    const float cosine = angles[2 * j], sine = direction * angles[2 * j + 1], a = in[j], b = in[j + half];
     out[j] = a * cosine - b * sine;
     out[j + half] = b * cosine + a * sine;
   }
 }
 
-float RootMeanSquareInverse(const float* x, int64_t D, float eps) {
+float Rstd(const float* u, int64_t D, float eps) {
   float squares = 0;
 #pragma omp simd reduction(+ : squares)
-  for (int64_t d = 0; d < D; ++d) squares += x[d] * x[d];
+  for (int64_t d = 0; d < D; ++d) squares += u[d] * u[d];
   return 1.0f / std::sqrt(squares / static_cast<float>(D) + eps);
 }
 
-// One query or key head; norm and angles may be null.
-void ForwardHead(const float* x, const float* norm, const float* angles, float eps, int64_t D, float* out) {
+void ForwardHead(const float* u, const float* norm, const float* angles, int64_t D, float eps, float* out) {
   if (norm != nullptr) {
-    const float rstd = RootMeanSquareInverse(x, D, eps);
-    for (int64_t d = 0; d < D; ++d) out[d] = x[d] * rstd * norm[d];
-    x = out;
+    const float rstd = Rstd(u, D, eps);
+#pragma omp simd
+    for (int64_t d = 0; d < D; ++d) out[d] = u[d] * rstd * norm[d];
+    u = out;
   }
   if (angles != nullptr) {
-    Rotate(x, angles, 1, D, out);
-  } else if (x != out) {
-    std::copy(x, x + D, out);
+    Rotate(u, angles, 1.0f, D, out);
+  } else if (u != out) {
+    std::copy_n(u, D, out);
   }
 }
 
-// The way back: dout -> dx; dnorm += this head's share.
-void BackwardHead(const float* dout, const float* x, const float* norm, const float* angles, float eps, int64_t D,
-                  float* dx, float* dnorm) {
-  if (norm == nullptr) {
-    if (angles != nullptr) {
-      Rotate(dout, angles, -1, D, dx);
-    } else {
-      std::copy(dout, dout + D, dx);
-    }
-    return;
-  }
-  constexpr int64_t kWidest = 1024;
-  INGOT_CHECK(D <= kWidest, "head width %lld", static_cast<long long>(D));
-  float turned[kWidest];
-  if (angles != nullptr) {
-    Rotate(dout, angles, -1, D, turned);
-    dout = turned;
-  }
-  const float rstd = RootMeanSquareInverse(x, D, eps);
+// `du` may be `u`.
+void NormBackward(const float* dn, const float* u, const float* norm, int64_t D, float eps, float* du, float* dnorm) {
+  const float rstd = Rstd(u, D, eps);
   float dot = 0;
 #pragma omp simd reduction(+ : dot)
-  for (int64_t d = 0; d < D; ++d) dot += dout[d] * norm[d] * x[d];
+  for (int64_t d = 0; d < D; ++d) dot += dn[d] * norm[d] * u[d];
   const float pull = dot / static_cast<float>(D) * rstd * rstd;
+#pragma omp simd
   for (int64_t d = 0; d < D; ++d) {
-    const float value = x[d];  // dx may be x
-    dnorm[d] += dout[d] * value * rstd;
-    dx[d] = rstd * (dout[d] * norm[d] - value * pull);
+    const float x = u[d];
+    dnorm[d] += dn[d] * x * rstd;
+    du[d] = rstd * (dn[d] * norm[d] - x * pull);
   }
+}
+
+// Of row r = (b, t): where its head h of a part begins, and its angles.
+int64_t HeadBegin(const Part& part, int64_t r, int64_t h, int64_t T, int64_t D) {
+  return ((r / T * part.heads + h) * T + r % T) * D;
+}
+const float* AnglesOfRow(const Tensor& angles, const Tensor& positions, int64_t r, int64_t D) {
+  return angles.absent() ? nullptr : angles.data<float>() + positions.data<int32_t>()[r] * D;
 }
 
 }  // namespace
 
 void QkvRopeForward::OnCpu(Context&) const {
-  const int64_t B = q.dim(0), H = q.dim(1), T = q.dim(2), D = q.dim(3), K = k.dim(1);
-  const float* const norms[] = {q_norm.data<float>(), k_norm.data<float>()};
-#pragma omp parallel for if (Count(qkv) > kParallelElements)
-  for (int64_t row = 0; row < B * T; ++row) {
-    const int64_t b = row / T, t = row % T;
-    const float* const heads = qkv.data<float>() + row * (H + 2 * K) * D;
-    const float* const turn = angles.absent() ? nullptr : angles.data<float>() + positions.data<int32_t>()[row] * D;
-    for (int64_t h = 0; h < H; ++h) {
-      ForwardHead(heads + h * D, norms[0], turn, eps, D, q.data<float>() + ((b * H + h) * T + t) * D);
-    }
-    for (int64_t j = 0; j < K; ++j) {
-      const int64_t place = ((b * K + j) * T + t) * D;
-      ForwardHead(heads + (H + j) * D, norms[1], turn, eps, D, k.data<float>() + place);
-      ForwardHead(heads + (H + K + j) * D, nullptr, nullptr, eps, D, v.data<float>() + place);
+  CheckMemory(kName, {qkv, q_norm, k_norm, angles, positions, q, k, v});
+  if (!angles.absent()) CheckIndices(kName, positions, angles.dim(0));
+  const int64_t H = q.dim(1), T = q.dim(2), D = q.dim(3), K = k.dim(1), R = q.dim(0) * T, row = (H + 2 * K) * D;
+  const float* const in = qkv.data<float>();
+  const Part parts[] = {{q.data<float>(), q_norm.data<float>(), nullptr, H, 0, true},
+                        {k.data<float>(), k_norm.data<float>(), nullptr, K, H, true},
+                        {v.data<float>(), nullptr, nullptr, K, H + K, false}};
+#pragma omp parallel for if (WorthThreads(R * row))
+  for (int64_t r = 0; r < R; ++r) {
+    const float* const row_angles = AnglesOfRow(angles, positions, r, D);
+    for (const Part& part : parts) {
+      for (int64_t h = 0; h < part.heads; ++h) {
+        ForwardHead(in + r * row + (part.first + h) * D, part.norm, part.rotates ? row_angles : nullptr, D, eps,
+                    part.data + HeadBegin(part, r, h, T, D));
+      }
     }
   }
 }
 
+// With norms, each block of rows has its sums of dq_norm and dk_norm there and room for the gradient of one head.
+int64_t QkvRopeBackward::ScratchBytes() const {
+  const int64_t blocks = RowBlocks(dq.dim(0) * dq.dim(2)).count;
+  return q_norm.absent() ? 0 : Context::ScratchFor<float>(blocks * 3 * dq.dim(3));
+}
+
 void QkvRopeBackward::OnCpu(Context& ctx) const {
-  const int64_t B = dq.dim(0), H = dq.dim(1), T = dq.dim(2), D = dq.dim(3), K = dk.dim(1), R = B * T;
-  const int64_t blocks = RowBlocks(R), width = (H + 2 * K) * D;
+  CheckMemory(kName, {dq, dk, dv, qkv, q_norm, k_norm, angles, positions, dqkv, dq_norm, dk_norm});
+  if (!angles.absent()) CheckIndices(kName, positions, angles.dim(0));
+  const int64_t H = dq.dim(1), T = dq.dim(2), D = dq.dim(3), K = dk.dim(1), row = (H + 2 * K) * D;
+  const Pieces blocks = RowBlocks(dq.dim(0) * T);
   const bool norms = !q_norm.absent();
-  float* const dq_norms = norms ? ctx.Scratch<float>(blocks * D) : nullptr;
-  float* const dk_norms = norms ? ctx.Scratch<float>(blocks * D) : nullptr;
-#pragma omp parallel for if (Count(dqkv) > kParallelElements)
-  for (int64_t block = 0; block < blocks; ++block) {
-    float* const dq_block = norms ? dq_norms + block * D : nullptr;
-    float* const dk_block = norms ? dk_norms + block * D : nullptr;
-    if (norms) std::fill(dq_block, dq_block + D, 0.0f);
-    if (norms) std::fill(dk_block, dk_block + D, 0.0f);
-    for (int64_t row = block * kRowsPerBlock; row < std::min((block + 1) * kRowsPerBlock, R); ++row) {
-      const int64_t b = row / T, t = row % T;
-      const float* const x = norms ? qkv.data<float>() + row * width : nullptr;
-      float* const out = dqkv.data<float>() + row * width;
-      const float* const turn = angles.absent() ? nullptr : angles.data<float>() + positions.data<int32_t>()[row] * D;
-      for (int64_t h = 0; h < H; ++h) {
-        BackwardHead(dq.data<float>() + ((b * H + h) * T + t) * D, norms ? x + h * D : nullptr, q_norm.data<float>(),
-                     turn, eps, D, out + h * D, dq_block);
-      }
-      for (int64_t j = 0; j < K; ++j) {
-        const int64_t place = ((b * K + j) * T + t) * D;
-        BackwardHead(dk.data<float>() + place, norms ? x + (H + j) * D : nullptr, k_norm.data<float>(), turn, eps, D,
-                     out + (H + j) * D, dk_block);
-        BackwardHead(dv.data<float>() + place, nullptr, nullptr, nullptr, eps, D, out + (H + K + j) * D, nullptr);
+  const float* const in = qkv.data<float>();
+  float* const din = dqkv.data<float>();
+  float* const scratch = norms ? ctx.Scratch<float>(blocks.count * 3 * D) : nullptr;
+#pragma omp parallel for if (WorthThreads(blocks.total * row))
+  for (int64_t block = 0; block < blocks.count; ++block) {
+    float* const sums = norms ? scratch + block * 3 * D : nullptr;
+    if (norms) std::fill_n(sums, 2 * D, 0.0f);
+    const Part parts[] = {{dq.data<float>(), q_norm.data<float>(), sums, H, 0, true},
+                          {dk.data<float>(), k_norm.data<float>(), norms ? sums + D : nullptr, K, H, true},
+                          {dv.data<float>(), nullptr, nullptr, K, H + K, false}};
+    for (int64_t r = blocks.begin(block); r < blocks.begin(block) + blocks.length(block); ++r) {
+      const float* const row_angles = AnglesOfRow(angles, positions, r, D);
+      for (const Part& part : parts) {
+        for (int64_t h = 0; h < part.heads; ++h) {
+          const float* dn = part.data + HeadBegin(part, r, h, T, D);
+          const int64_t head = r * row + (part.first + h) * D;
+          float* const rotated = part.norm != nullptr ? sums + 2 * D : din + head;
+          if (part.rotates && row_angles != nullptr) {
+            Rotate(dn, row_angles, -1.0f, D, rotated);
+            dn = rotated;
+          }
+          if (part.norm != nullptr) {
+            NormBackward(dn, in + head, part.norm, D, eps, din + head, part.dnorm);
+          } else if (dn != rotated) {
+            std::copy_n(dn, D, rotated);
+          }
+        }
       }
     }
   }
   if (!norms) return;
-  FoldBlocks(dq_norms, blocks, D, dq_norm.data<float>());
-  FoldBlocks(dk_norms, blocks, D, dk_norm.data<float>());
+  AddPartials(scratch, blocks.count, 3 * D, D, dq_norm.data<float>());
+  AddPartials(scratch + D, blocks.count, 3 * D, D, dk_norm.data<float>());
 }
 
 }  // namespace ingot

@@ -2,77 +2,98 @@
 
 #include <cmath>
 
-#include "kernels/cpu/row_blocks.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/rows.h"
 
 namespace ingot {
-
-void ResidualLayerNormForward::OnCpu(Context&) const {
-  const int64_t R = x.dim(0), C = x.dim(1);
-  const float *const in = x.data<float>(), *const added = residual.data<float>();
-  const float *const weights = w.data<float>(), *const bias = b.data<float>();
-  float *const sums = sum.data<float>(), *const out = y.data<float>();
-#pragma omp parallel for if (R * C > kParallelElements)
-  for (int64_t r = 0; r < R; ++r) {
-    const float* row = in + r * C;
-    if (added != nullptr) {
-      float* const total = sums + r * C;
-      for (int64_t c = 0; c < C; ++c) total[c] = row[c] + added[r * C + c];
-      row = total;
-    }
-    float total = 0, squares = 0;
-#pragma omp simd reduction(+ : total)
-    for (int64_t c = 0; c < C; ++c) total += row[c];
-    const float average = total / static_cast<float>(C);
-    // A second pass over a row in cache: sum of x^2 minus the mean's square would cancel.
-#pragma omp simd reduction(+ : squares)
-    for (int64_t c = 0; c < C; ++c) squares += (row[c] - average) * (row[c] - average);
-    const float scale = 1.0f / std::sqrt(squares / static_cast<float>(C) + eps);
-    for (int64_t c = 0; c < C; ++c) out[r * C + c] = (row[c] - average) * scale * weights[c] + bias[c];
-    mean.data<float>()[r] = average;
-    rstd.data<float>()[r] = scale;
-  }
-}
-
 namespace {
 
-// One row: dx written, its share of dw and db added.
-void BackwardRow(const float* dy, const float* dsum, const float* x, const float* w, float mean, float rstd, int64_t C,
-                 float* dx, float* dw, float* db) {
-  float sum = 0, dot = 0;
-#pragma omp simd reduction(+ : sum, dot)
+struct Statistics {
+  float mean, rstd;
+};
+
+// The mean first and the squares about it then: a row with a mean far from 0 keeps its digits. The row is in cache.
+Statistics StatisticsOf(const float* x, int64_t C, float eps) {
+  float total = 0, squares = 0;
+#pragma omp simd reduction(+ : total)
+  for (int64_t c = 0; c < C; ++c) total += x[c];
+  const float mean = total / static_cast<float>(C);
+#pragma omp simd reduction(+ : squares)
+  for (int64_t c = 0; c < C; ++c) squares += (x[c] - mean) * (x[c] - mean);
+  return {mean, 1.0f / std::sqrt(squares / static_cast<float>(C) + eps)};
+}
+
+// One row of backward. `dx` may be `dy` or `dsum`: an element is read before it is written.
+void BackwardRow(const float* dy, const float* dsum, const float* x, const float* w, Statistics s, int64_t C, float* dx,
+                 float* dw, float* db) {
+  float g_sum = 0, gn_sum = 0;
+#pragma omp simd reduction(+ : g_sum, gn_sum)
   for (int64_t c = 0; c < C; ++c) {
     const float g = dy[c] * w[c];
-    sum += g;
-    dot += g * ((x[c] - mean) * rstd);
+    g_sum += g;
+    gn_sum += g * ((x[c] - s.mean) * s.rstd);
   }
-  const float mean_g = sum / static_cast<float>(C), mean_gn = dot / static_cast<float>(C);
+  const float g_mean = g_sum / static_cast<float>(C), gn_mean = gn_sum / static_cast<float>(C);
+#pragma omp simd
   for (int64_t c = 0; c < C; ++c) {
-    const float n = (x[c] - mean) * rstd;
-    dw[c] += dy[c] * n;
-    db[c] += dy[c];
-    const float own = rstd * (dy[c] * w[c] - mean_g - n * mean_gn);
-    dx[c] = dsum == nullptr ? own : dsum[c] + own;
+    const float d = dy[c], n = (x[c] - s.mean) * s.rstd, straight = dsum != nullptr ? dsum[c] : 0.0f;
+    dw[c] += d * n;
+    db[c] += d;
+    dx[c] = straight + s.rstd * (d * w[c] - g_mean - n * gn_mean);
   }
 }
 
 }  // namespace
 
+void ResidualLayerNormForward::OnCpu(Context&) const {
+  CheckMemory(kName, {x, residual, w, b, sum, y, mean, rstd});
+  const int64_t R = x.dim(0), C = x.dim(1);
+  const float *const in = x.data<float>(), *const added = residual.data<float>();
+  const float *const weights = w.data<float>(), *const bias = b.data<float>();
+  float *const sums = sum.data<float>(), *const out = y.data<float>();
+  float *const means = mean.data<float>(), *const rstds = rstd.data<float>();
+#pragma omp parallel for if (WorthThreads(R * C))
+  for (int64_t r = 0; r < R; ++r) {
+    const float* row = in + r * C;
+    if (added != nullptr) {
+      float* const sum_row = sums + r * C;
+#pragma omp simd
+      for (int64_t c = 0; c < C; ++c) sum_row[c] = row[c] + added[r * C + c];
+      row = sum_row;
+    }
+    const Statistics s = StatisticsOf(row, C, eps);
+    means[r] = s.mean;
+    rstds[r] = s.rstd;
+#pragma omp simd
+    for (int64_t c = 0; c < C; ++c) out[r * C + c] = (row[c] - s.mean) * s.rstd * weights[c] + bias[c];
+  }
+}
+
+int64_t ResidualLayerNormBackward::ScratchBytes() const {
+  return Context::ScratchFor<float>(RowBlocks(dy.dim(0)).count * 2 * dy.dim(1));
+}
+
 void ResidualLayerNormBackward::OnCpu(Context& ctx) const {
-  const int64_t R = dy.dim(0), C = dy.dim(1), blocks = RowBlocks(R);
-  const float* const other = dsum.data<float>();
-  float *const dweights = ctx.Scratch<float>(blocks * C), *const dbiases = ctx.Scratch<float>(blocks * C);
-#pragma omp parallel for if (R * C > kParallelElements)
-  for (int64_t block = 0; block < blocks; ++block) {
-    std::fill(dweights + block * C, dweights + (block + 1) * C, 0.0f);
-    std::fill(dbiases + block * C, dbiases + (block + 1) * C, 0.0f);
-    for (int64_t r = block * kRowsPerBlock; r < std::min((block + 1) * kRowsPerBlock, R); ++r) {
-      BackwardRow(dy.data<float>() + r * C, other == nullptr ? nullptr : other + r * C, x.data<float>() + r * C,
-                  w.data<float>(), mean.data<float>()[r], rstd.data<float>()[r], C, dx.data<float>() + r * C,
-                  dweights + block * C, dbiases + block * C);
+  CheckMemory(kName, {dy, dsum, x, w, mean, rstd, dx, dw, db});
+  const int64_t R = dy.dim(0), C = dy.dim(1);
+  const float *const dout = dy.data<float>(), *const straight = dsum.data<float>(), *const in = x.data<float>();
+  const float* const weights = w.data<float>();
+  const float *const means = mean.data<float>(), *const rstds = rstd.data<float>();
+  float* const din = dx.data<float>();
+  const Pieces blocks = RowBlocks(R);
+  float* const partials = ctx.Scratch<float>(blocks.count * 2 * C);  // of dw, then of db, a block after the other
+#pragma omp parallel for if (WorthThreads(R * C))
+  for (int64_t block = 0; block < blocks.count; ++block) {
+    float* const dw_block = partials + block * 2 * C;
+    std::fill_n(dw_block, 2 * C, 0.0f);
+    for (int64_t r = blocks.begin(block); r < blocks.begin(block) + blocks.length(block); ++r) {
+      const int64_t i = r * C;
+      BackwardRow(dout + i, straight == nullptr ? nullptr : straight + i, in + i, weights, {means[r], rstds[r]}, C,
+                  din + i, dw_block, dw_block + C);
     }
   }
-  FoldBlocks(dweights, blocks, C, dw.data<float>());
-  FoldBlocks(dbiases, blocks, C, db.data<float>());
+  AddPartials(partials, blocks.count, 2 * C, C, dw.data<float>());
+  AddPartials(partials + C, blocks.count, 2 * C, C, db.data<float>());
 }
 
 }  // namespace ingot

@@ -2,55 +2,85 @@
 
 #include <cmath>
 
-#include "kernels/cpu/row_blocks.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/rows.h"
 
 namespace ingot {
+namespace {
 
-void ResidualRmsNormForward::OnCpu(Context&) const {
-  const int64_t R = x.dim(0), C = x.dim(1);
-  const float *const in = x.data<float>(), *const added = residual.data<float>(), *const weights = w.data<float>();
-  float *const sums = sum.data<float>(), *const out = y.data<float>(), *const rstds = rstd.data<float>();
-#pragma omp parallel for if (R * C > kParallelElements)
-  for (int64_t r = 0; r < R; ++r) {
-    const float* row = in + r * C;
-    if (added != nullptr) {
-      float* const total = sums + r * C;
-      for (int64_t c = 0; c < C; ++c) total[c] = row[c] + added[r * C + c];
-      row = total;
-    }
-    float squares = 0;
+// One row of forward: writes `sum` if there is a residual, and y. Returns rstd.
+float ForwardRow(const float* x, const float* residual, const float* w, int64_t C, float eps, float* sum, float* y) {
+  float squares = 0;
+  if (residual != nullptr) {
 #pragma omp simd reduction(+ : squares)
-    for (int64_t c = 0; c < C; ++c) squares += row[c] * row[c];
-    const float scale = 1.0f / std::sqrt(squares / static_cast<float>(C) + eps);
-    for (int64_t c = 0; c < C; ++c) out[r * C + c] = row[c] * scale * weights[c];
-    rstds[r] = scale;
+    for (int64_t c = 0; c < C; ++c) {
+      sum[c] = x[c] + residual[c];
+      squares += sum[c] * sum[c];
+    }
+    x = sum;
+  } else {
+#pragma omp simd reduction(+ : squares)
+    for (int64_t c = 0; c < C; ++c) squares += x[c] * x[c];
+  }
+  const float rstd = 1.0f / std::sqrt(squares / static_cast<float>(C) + eps);
+#pragma omp simd
+  for (int64_t c = 0; c < C; ++c) y[c] = x[c] * rstd * w[c];
+  return rstd;
+}
+
+// One row of backward. `dx` may be `dy` or `dsum`: an element is read before it is written.
+void BackwardRow(const float* dy, const float* dsum, const float* x, const float* w, float rstd, int64_t C, float* dx,
+                 float* dw) {
+  float dot = 0;
+#pragma omp simd reduction(+ : dot)
+  for (int64_t c = 0; c < C; ++c) dot += dy[c] * w[c] * x[c];
+  const float pull = dot / static_cast<float>(C) * rstd * rstd;
+#pragma omp simd
+  for (int64_t c = 0; c < C; ++c) {
+    const float d = dy[c], straight = dsum != nullptr ? dsum[c] : 0.0f;
+    dw[c] += d * x[c] * rstd;
+    dx[c] = straight + rstd * (d * w[c] - x[c] * pull);
   }
 }
 
+}  // namespace
+
+void ResidualRmsNormForward::OnCpu(Context&) const {
+  CheckMemory(kName, {x, residual, w, sum, y, rstd});
+  const int64_t R = x.dim(0), C = x.dim(1);
+  const float *const in = x.data<float>(), *const added = residual.data<float>(), *const weights = w.data<float>();
+  float *const sums = sum.data<float>(), *const out = y.data<float>(), *const rstds = rstd.data<float>();
+#pragma omp parallel for if (WorthThreads(R * C))
+  for (int64_t r = 0; r < R; ++r) {
+    const int64_t i = r * C;
+    rstds[r] = added == nullptr ? ForwardRow(in + i, nullptr, weights, C, eps, nullptr, out + i)
+                                : ForwardRow(in + i, added + i, weights, C, eps, sums + i, out + i);
+  }
+}
+
+int64_t ResidualRmsNormBackward::ScratchBytes() const {
+  return Context::ScratchFor<float>(RowBlocks(dy.dim(0)).count * dy.dim(1));
+}
+
 void ResidualRmsNormBackward::OnCpu(Context& ctx) const {
-  const int64_t R = dy.dim(0), C = dy.dim(1), blocks = RowBlocks(R);
-  const float *const dout = dy.data<float>(), *const other = dsum.data<float>(), *const in = x.data<float>();
+  CheckMemory(kName, {dy, dsum, x, w, rstd, dx, dw});
+  const int64_t R = dy.dim(0), C = dy.dim(1);
+  const float *const dout = dy.data<float>(), *const straight = dsum.data<float>(), *const in = x.data<float>();
   const float *const weights = w.data<float>(), *const rstds = rstd.data<float>();
-  float *const din = dx.data<float>(), *const partial = ctx.Scratch<float>(blocks * C);
-#pragma omp parallel for if (R * C > kParallelElements)
-  for (int64_t block = 0; block < blocks; ++block) {
-    float* const dweights = partial + block * C;
-    std::fill(dweights, dweights + C, 0.0f);
-    for (int64_t r = block * kRowsPerBlock; r < std::min((block + 1) * kRowsPerBlock, R); ++r) {
-      const float *const g = dout + r * C, *const row = in + r * C;
-      const float scale = rstds[r];
-      float dot = 0;
-#pragma omp simd reduction(+ : dot)
-      for (int64_t c = 0; c < C; ++c) dot += g[c] * weights[c] * row[c];
-      const float pull = dot / static_cast<float>(C) * scale * scale;
-      for (int64_t c = 0; c < C; ++c) {
-        dweights[c] += g[c] * row[c] * scale;
-        const float own = scale * (g[c] * weights[c] - row[c] * pull);
-        din[r * C + c] = other == nullptr ? own : other[r * C + c] + own;
-      }
+  float* const din = dx.data<float>();
+  const Pieces blocks = RowBlocks(R);
+  float* const partials = ctx.Scratch<float>(blocks.count * C);
+#pragma omp parallel for if (WorthThreads(R * C))
+  for (int64_t block = 0; block < blocks.count; ++block) {
+    float* const dw_block = partials + block * C;
+    std::fill_n(dw_block, C, 0.0f);
+    for (int64_t r = blocks.begin(block); r < blocks.begin(block) + blocks.length(block); ++r) {
+      const int64_t i = r * C;
+      BackwardRow(dout + i, straight == nullptr ? nullptr : straight + i, in + i, weights, rstds[r], C, din + i,
+                  dw_block);
     }
   }
-  FoldBlocks(partial, blocks, C, dw.data<float>());
+  AddPartials(partials, blocks.count, C, C, dw.data<float>());
 }
 
 }  // namespace ingot

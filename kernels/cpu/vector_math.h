@@ -36,6 +36,15 @@ inline float Exp(float x) {
 // 1 / (1 + e^-x), at most 3 ulp; 0 below -88.72.
 inline float Sigmoid(float x) { return 1.0f / (1.0f + Exp(-x)); }
 
+// The sigmoid and 1 - sigmoid, which keeps its digits where the sigmoid is near 1.
+struct SigmoidParts {
+  float value, complement;
+};
+inline SigmoidParts SigmoidAndComplement(float x) {
+  const float e = Exp(-x), s = 1.0f / (1.0f + e);
+  return {s, x > 0.0f ? e * s : 1.0f - s};
+}
+
 // tanh x, at most 2 ulp.
 //   |x| < 0.55: x + x^3 * t(x^2), t minimax of degree 4;   else 1 - 2 / (e^(2|x|) + 1) with the sign of x
 inline float Tanh(float x) {
