@@ -143,7 +143,7 @@ absl::StatusOr<std::optional<std::string>> CheckpointStore::NewestValid(std::vec
   for (auto it = steps.rbegin(); it != steps.rend(); ++it) {
     const absl::Status status = VerifyCheckpoint(it->second);
     if (status.ok()) return it->second;
-    rejected.push_back(absl::StrCat("passed over ", it->second, ": ", absl::string_view(status.message())));
+    rejected.push_back(absl::StrCat(it->second, ": ", absl::string_view(status.message())));
   }
   return std::nullopt;
 }
