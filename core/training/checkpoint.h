@@ -47,6 +47,7 @@ class CheckpointStore {
 
   // Writes, fsyncs, commits by rename, then removes what is surplus. `marked` checkpoints (the one before a WSD decay)
   // are never removed. On an error nothing has changed but, perhaps, a temporary directory that the next Save removes.
+  // A step saved before is left as it is if the contents are the same, and replaced in one rename otherwise.
   absl::Status Save(const CheckpointContents& contents, bool marked = false);
 
   // The newest checkpoint whose manifest, sizes and checksums hold; nothing if there is none. `rejected` gets a line
@@ -54,6 +55,8 @@ class CheckpointStore {
   absl::StatusOr<std::optional<std::string>> NewestValid(std::vector<std::string>& rejected) const;
 
  private:
+  absl::Status RemoveSurplus(int64_t saved_step) const;
+
   std::string run_directory_;
   int64_t keep_last_;
   int64_t keep_every_;
@@ -65,5 +68,9 @@ absl::Status VerifyCheckpoint(const std::string& directory);
 // Reads a checkpoint that VerifyCheckpoint() accepts into tensors of `table`; the state is returned.
 absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& directory, const ParameterTable& table,
                                              Tensor parameters, OptimizerTensors optimizer);
+
+// The weights alone, of a checkpoint or of any Hugging Face directory that ReadHfWeights() takes: the fp32 masters
+// where the checkpoint holds them, else model.safetensors.
+absl::Status LoadWeights(const std::string& directory, const ParameterTable& table, Tensor parameters);
 
 }  // namespace ingot

@@ -63,7 +63,8 @@ absl::Status ProblemsStatus(const std::vector<std::string>& problems) {
       absl::StrCat(problems.size(), " problems with the configuration:\n  ", absl::StrJoin(problems, "\n  ")));
 }
 
-absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings) {
+absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings,
+                                     bool needs_data) {
   INGOT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, uint64_t{1} << 20));
   std::vector<std::string> problems;
   RunConfig config = ParseConfig(text, path, problems);
@@ -72,6 +73,11 @@ absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<
     if (!status.ok()) problems.emplace_back(status.message());
   }
   for (std::string& problem : ConfigProblems(config)) problems.push_back(std::move(problem));
+  const std::string& data = config.data().path();
+  if (needs_data && !DirectoryExists(data)) {
+    problems.push_back(absl::StrCat("data.path: expected a directory made by `ingot data build`, found ",
+                                    data.empty() ? "nothing" : data, data.empty() ? "" : ", which is none"));
+  }
   INGOT_RETURN_IF_ERROR(ProblemsStatus(problems));
   return config;
 }

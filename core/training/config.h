@@ -14,8 +14,9 @@ namespace ingot {
 
 // Reads the file, applies `settings` ("path.to.field=value", strings and enum values also without quotes) in order,
 // and checks everything. An error lists all problems, one a line: where (file, line and column, or the setting),
-// what was expected, what was found.
-absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings);
+// what was expected, what was found. `needs_data`: a data.path that is no directory is a problem too.
+absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings,
+                                     bool needs_data);
 
 // Parses `text`; every problem is appended to `problems`, each beginning with `name` and line:column.
 RunConfig ParseConfig(const std::string& text, const std::string& name, std::vector<std::string>& problems);

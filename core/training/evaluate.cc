@@ -23,7 +23,7 @@ void AddBatch(const TokenBatch& batch, const std::vector<float>& losses, const T
   }
 }
 
-void FillWindow(const TokenStream& stream, int64_t window, int64_t row, TokenBatch& batch) {
+void FillWindow(const TokenSource& stream, int64_t window, int64_t row, TokenBatch& batch) {
   const int64_t T = batch.T, first = window * T;
   std::vector<int32_t> ids(T + 1, 0);
   const int64_t held = std::clamp<int64_t>(stream.tokens - first, 0, T + 1);
@@ -50,7 +50,7 @@ WindowSource WindowsOf(const Loader& loader, int64_t windows) {
           .read = [&loader](int64_t first, TokenBatch& batch) { loader.Read(first, batch); }};
 }
 
-WindowSource WindowsOf(const TokenStream& stream, int64_t B, int64_t T) {
+WindowSource WindowsOf(const TokenSource& stream, int64_t B, int64_t T) {
   const auto read = [stream, B, T](int64_t first, TokenBatch& batch) {
     batch.B = B;
     batch.T = T;

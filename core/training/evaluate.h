@@ -32,13 +32,13 @@ struct WindowSource {
 WindowSource WindowsOf(const Loader& loader, int64_t windows);
 
 // A stream of tokens: copy(first, count, ids) gives ids [first, first + count).
-struct TokenStream {
+struct TokenSource {
   int64_t tokens = 0;
   std::function<void(int64_t, int64_t, int32_t*)> copy;
 };
 
 // All of a stream; the last window may be short.
-WindowSource WindowsOf(const TokenStream& stream, int64_t B, int64_t T);
+WindowSource WindowsOf(const TokenSource& stream, int64_t B, int64_t T);
 
 // Sum over all windows, in batches of the model's B.
 EvalTotals Evaluate(Model& model, const WindowSource& source, const Tokenizer& tokenizer, bool mask_documents = false);

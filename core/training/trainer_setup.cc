@@ -23,6 +23,7 @@ struct Trainer::Parts {
   std::unique_ptr<Loader> loader, validation;
   std::unique_ptr<Model> model;
   Optimizer optimizer;
+  double peak_flops;
 };
 
 namespace {
@@ -122,6 +123,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
   if (dataset.tokens(Split::kValidation) > config.data().sequence_length()) {
     INGOT_ASSIGN_OR_RETURN(validation, OpenLoader(dataset, config, Split::kValidation));
   }
+  const double peak_flops = MeasureSgemmPeak();  // before the plan: its matrices are gone when the model comes
   const ParameterTable table = MakeParameterTable(DimsOf(config));
   PrintPlan(config, table, dataset);
   INGOT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Open(run_directory, config));
@@ -134,7 +136,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
                                                .loader = std::move(loader),
                                                .validation = std::move(validation),
                                                .model = std::move(model),
-                                               .optimizer = std::move(optimizer)}));
+                                               .optimizer = std::move(optimizer),
+                                               .peak_flops = peak_flops}));
 }
 
 Trainer::Trainer(Parts parts)
@@ -150,7 +153,7 @@ Trainer::Trainer(Parts parts)
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps()),
       micro_batches_(TokensPerStep(config_) / (config_.training().micro_batch() * config_.data().sequence_length())),
-      peak_flops_(MeasureSgemmPeak()) {
+      peak_flops_(parts.peak_flops) {
   state_.dataset_fingerprint = dataset_.fingerprint();
   state_.config = ConfigText(config_);
   state_.environment = BlasName();

@@ -172,7 +172,7 @@ TEST_P(ModelTest, GreedyIsTheLikeliest) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, ModelTest, testing::ValuesIn(Variants()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(Model, RefusesWhatItCannotBe) {
   ModelDims dims = Variants()[0].dims;

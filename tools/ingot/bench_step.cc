@@ -1,0 +1,146 @@
+// ingot bench step: whole training steps on random tokens, as tokens a second and as a share of the sgemm peak.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "core/base/philox.h"
+#include "core/base/status_macros.h"
+#include "core/training/config.h"
+#include "core/training/evaluate.h"
+#include "core/training/optimizer.h"
+#include "core/training/trainer.h"
+#include "kernels/cpu/blas.h"
+#include "kernels/cpu/roof.h"
+#include "kernels/fill.h"
+#include "tools/ingot/bench.h"
+#include "tools/ingot/command.h"
+
+namespace ingot {
+namespace {
+
+struct StepFlags {
+  std::string config;
+  std::vector<std::string> settings;
+  int64_t micro_batch = 0, sequence_length = 0;
+  int64_t repeat = 5;
+  bool json = false;
+};
+
+TokenBatch RandomBatch(const ModelDims& dims, const RunShape& shape) {
+  const Philox random{1};
+  const int64_t N = shape.B * shape.T;
+  TokenBatch batch;
+  batch.B = shape.B;
+  batch.T = shape.T;
+  batch.target_count = N;
+  for (int64_t n = 0; n < N; ++n) {
+    batch.tokens.push_back(static_cast<int32_t>(random.Below(dims.V, 0, n)));
+    batch.targets.push_back(static_cast<int32_t>(random.Below(dims.V, 1, n)));
+    batch.positions.push_back(static_cast<int32_t>(n % shape.T));
+  }
+  return batch;
+}
+
+// Forward, backward, norm and AdamW of one micro-batch.
+double SecondsOfStep(Model& model, Optimizer& optimizer, TokenBatch& batch, float z_loss, int64_t step) {
+  const auto start = std::chrono::steady_clock::now();
+  Context ctx;
+  ctx.Run(Fill{.y = model.gradients(), .value = 0});
+  model.Accumulate(InputOf(batch, false), 1.0f / static_cast<float>(batch.target_count), z_loss);
+  const double norm = optimizer.GradientNorm(model.gradients());
+  optimizer.Apply(step, 1e-4, norm, model.parameters(), model.gradients());
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int64_t PeakBytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * int64_t{1024};
+}
+
+absl::StatusOr<RunConfig> ConfigOf(const StepFlags& flags) {
+  std::vector<std::string> settings = flags.settings;
+  if (flags.micro_batch > 0) settings.push_back("training.micro_batch=" + std::to_string(flags.micro_batch));
+  if (flags.sequence_length > 0) settings.push_back("data.sequence_length=" + std::to_string(flags.sequence_length));
+  settings.push_back("training.tokens_per_step=0");  // a step of this bench is one micro-batch
+  INGOT_ASSIGN_OR_RETURN(RunConfig config, LoadConfig(flags.config, settings, /*needs_data=*/false));
+  constexpr int64_t kVocabulary = 1024;  // of presets that leave it to the dataset
+  if (config.model().vocabulary() == 0) config.mutable_model()->set_vocabulary(kVocabulary);
+  return config;
+}
+
+absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
+  INGOT_ASSIGN_OR_RETURN(const RunConfig config, ConfigOf(flags));
+  const ModelDims dims = DimsOf(config);
+  const RunShape shape = ShapeOf(config);
+  const int64_t before = PeakBytes();
+  INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Create(dims, shape));
+  model->Initialize(config.training().seed());
+  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(model->table(), AdamWSettingsOf(config)));
+  TokenBatch batch = RandomBatch(dims, shape);
+  const float z_loss = config.model().z_loss();
+  SecondsOfStep(*model, optimizer, batch, z_loss, 1);  // warms caches and threads
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < flags.repeat; ++i) {
+    seconds.push_back(SecondsOfStep(*model, optimizer, batch, z_loss, i + 2));
+  }
+  std::sort(seconds.begin(), seconds.end());
+  const int64_t peak_bytes = PeakBytes();
+  const double peak = MeasureSgemmPeak();
+  const double rate = static_cast<double>(shape.B * shape.T) / seconds[seconds.size() / 2];
+  return nlohmann::ordered_json{
+      {"parameters", model->table().parameters},
+      {"micro_batch", shape.B},
+      {"sequence_length", shape.T},
+      {"repeat", flags.repeat},
+      {"median_seconds", seconds[seconds.size() / 2]},
+      {"best_seconds", seconds.front()},
+      {"tokens_per_second", rate},
+      {"flops_per_token", TrainingFlopsPerToken(dims, shape.T)},
+      {"sgemm_peak_flops", peak},
+      {"share_of_peak", rate * TrainingFlopsPerToken(dims, shape.T) / peak},
+      {"planned_bytes", before + Model::Plan(dims, shape).total() + Optimizer::Bytes(model->table())},
+      {"peak_bytes", peak_bytes},
+      {"blas", BlasName()}};
+}
+
+absl::Status BenchStep(const StepFlags& flags) {
+  INGOT_ASSIGN_OR_RETURN(const nlohmann::ordered_json figures, Measure(flags));
+  if (flags.json) {
+    std::printf("%s\n", figures.dump(2).c_str());
+    return absl::OkStatus();
+  }
+  for (const auto& [name, value] : figures.items()) std::printf("%-20s %s\n", name.c_str(), value.dump().c_str());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddBenchStep(CLI::App& bench) {
+  CLI::App* command = bench.add_subcommand("step", "Whole training steps on random tokens");
+  auto flags = std::make_shared<StepFlags>();
+  command
+      ->add_option("--config,--preset", flags->config, "RunConfig in text format, such as configs/gpt2_124m.textproto")
+      ->required();
+  command->add_option("--set", flags->settings, "path.to.field=value; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--micro-batch", flags->micro_batch, "Sequences of a step; default: the configuration's")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--sequence-length", flags->sequence_length, "Tokens of a sequence; default: the configuration's")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--repeat", flags->repeat, "Steps measured; the median counts")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command->add_flag("--json", flags->json, "Print one JSON object");
+  command->callback([flags] { RunCommand([&] { return BenchStep(*flags); }); });
+}
+
+}  // namespace ingot

@@ -1,0 +1,52 @@
+// ingot train: pre-trains a model; started again on the same RUN_DIR it goes on from the newest valid checkpoint.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/status_macros.h"
+#include "core/training/config.h"
+#include "core/training/stop.h"
+#include "core/training/trainer.h"
+#include "tools/ingot/command.h"
+
+namespace ingot {
+namespace {
+
+struct TrainFlags {
+  std::string config, output;
+  std::vector<std::string> settings;
+  std::string device = "cpu";
+};
+
+absl::Status Train(const TrainFlags& flags) {
+  INGOT_ASSIGN_OR_RETURN(const RunConfig config, LoadConfig(flags.config, flags.settings, /*needs_data=*/true));
+  INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(config, flags.output));
+  return trainer->Run();
+}
+
+}  // namespace
+
+void AddTrainCommand(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("train", "Pre-trains a model; on the same --output again it resumes");
+  auto flags = std::make_shared<TrainFlags>();
+  command->add_option("--config", flags->config, "RunConfig in text format (docs/config.md)")->required();
+  command->add_option("--set", flags->settings, "path.to.field=value; may be repeated, in the order given")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--output", flags->output, "RUN_DIR: checkpoints/, metrics.jsonl, TensorBoard events")
+      ->required();
+  command->add_option("--device", flags->device, "Where to compute; this version trains on the cpu")
+      ->check(CLI::IsMember({"cpu"}))
+      ->capture_default_str();
+  command->footer(
+      "Exit codes: 0 finished; 1 error; 2 wrong usage; 128 + N stopped by signal N (130 SIGINT, 143 SIGTERM) after "
+      "the step under way and a checkpoint, to go on by the same command.");
+  command->callback([flags] {
+    RunCommand([&] { return Train(*flags); });
+    if (const int signal = StopSignal(); signal != 0) std::exit(128 + signal);
+  });
+}
+
+}  // namespace ingot
