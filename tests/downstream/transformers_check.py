@@ -310,7 +310,8 @@ def main():
     parser.add_argument("--tools", type=pathlib.Path)
     options = parser.parse_args()
     ingot = options.ingot.resolve()
-    transformers.logging.set_verbosity_warning()
+    transformers.logging.disable_default_handler()  # said() hears it all
+    transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         models = random_models((options.tools or ingot.parent).resolve() / "ingot_write_model", folder)
