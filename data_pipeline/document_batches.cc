@@ -1,7 +1,6 @@
 #include "data_pipeline/document_batches.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/base/status_macros.h"
 #include "data_pipeline/hash.h"
@@ -22,6 +21,7 @@ size_t TailCut(absl::string_view text, size_t at) {
 }
 
 }  // namespace
+
 DocumentBatches::DocumentBatches(std::unique_ptr<DocumentReader> reader, const SplitRule& rule, size_t batch_bytes)
     : reader_(std::move(reader)), rule_(rule), batch_bytes_(batch_bytes) {}
 

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <map>
 
-#include "data_pipeline/document_batches.h"
 #include "tests/data_pipeline/test_dataset.h"
 
 namespace ingot {
@@ -176,16 +175,6 @@ TEST(Builder, AFullDiskIsAClearError) {
   EXPECT_THAT(error, HasSubstr("training-00000.shard: write failed"));
   for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
     EXPECT_THAT(entry.path().filename().string(), ::testing::AnyOf("good.jsonl", "bytes"));
-  }
-}
-
-TEST(SafeCut, OnlyBetweenALineAndALetter) {
-  EXPECT_EQ(SafeCut("abc\ndef", 0), 4u);
-  EXPECT_EQ(SafeCut("abc\ndef\nghi", 5), 8u);
-  EXPECT_EQ(SafeCut("abc\ndef", 4), 4u);
-  for (const char* text : {"", "abc", "abc\n", "abc\n\ndef", "abc \ndef", "abc\n def", "abc\r\ndef", "abc\n1", "\nabc",
-                           "\xC3\xA9\nabc", "abc\n\xC3\xA9"}) {
-    EXPECT_EQ(SafeCut(text, 0), std::string(text).size()) << text;
   }
 }
 

@@ -160,11 +160,10 @@ def read_corpora(corpora):
 
 
 def tiktoken_of(directory, pattern):
-    ranks = {}
+    model = model_of(directory)
     alphabet = {c: b for b, c in byte_alphabet().items()}
-    for token, i in model_of(directory)["vocab"].items():
-        if i < len(model_of_cache(directory)["merges"]) + 256:
-            ranks[bytes(alphabet[c] for c in token)] = i
+    ordinary = 256 + len(model["merges"])
+    ranks = {bytes(alphabet[c] for c in token): i for token, i in model["vocab"].items() if i < ordinary}
     return tiktoken.Encoding(directory.name, pat_str=REGEX[pattern], mergeable_ranks=ranks, special_tokens={})
 
 
@@ -172,13 +171,6 @@ def byte_alphabet():
     kept = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [b for b in range(256) if b not in kept]
     return {b: chr(b) for b in kept} | {b: chr(0x100 + i) for i, b in enumerate(others)}
-
-
-_models = {}
-
-
-def model_of_cache(directory):
-    return _models.setdefault(directory, model_of(directory))
 
 
 def first_difference(texts, ours, theirs):
