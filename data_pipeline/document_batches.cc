@@ -1,11 +1,10 @@
 #include "data_pipeline/document_batches.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "absl/strings/ascii.h"
 #include "core/base/status_macros.h"
 #include "data_pipeline/hash.h"
+#include "tokenizer/splitter.h"
 
 namespace ingot {
 namespace {
@@ -22,19 +21,6 @@ size_t TailCut(absl::string_view text, size_t at) {
 }
 
 }  // namespace
-
-size_t SafeCut(absl::string_view text, size_t from) {
-  for (size_t at = std::max<size_t>(from, 2); at < text.size(); ++at) {
-    const size_t newline = text.find('\n', at - 1);
-    if (newline == absl::string_view::npos || newline + 1 >= text.size()) break;
-    at = newline + 1;
-    if (absl::ascii_isgraph(static_cast<unsigned char>(text[at - 2])) &&
-        absl::ascii_isalpha(static_cast<unsigned char>(text[at]))) {
-      return at;
-    }
-  }
-  return text.size();
-}
 
 DocumentBatches::DocumentBatches(std::unique_ptr<DocumentReader> reader, const SplitRule& rule, size_t batch_bytes)
     : reader_(std::move(reader)), rule_(rule), batch_bytes_(batch_bytes) {}

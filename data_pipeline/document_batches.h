@@ -59,9 +59,4 @@ class DocumentBatches {
   int64_t text_before_ = 0;  // bytes of all documents before this one
 };
 
-// The first place >= `from` where `text` may be cut so that the ids of both parts, joined, are those of the whole:
-// behind a LF between an ASCII character other than white space and an ASCII letter. In all split patterns a piece ends
-// there, with or without what follows. text.size() if there is none.
-size_t SafeCut(absl::string_view text, size_t from);
-
 }  // namespace ingot

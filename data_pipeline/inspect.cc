@@ -19,7 +19,7 @@ SplitReport InspectStream(const TokenStream& stream, int samples, int64_t sample
   int64_t begin = 0, document = 0;
   for (TokenStream::Ends ends(stream, 0); !ends.done(); ends.Next(), ++document) {
     const int64_t end = ends.value();
-    if (end <= begin) break;  // damaged: `ingot data verify` says where
+    if (end <= begin || end > report.tokens) break;  // damaged: `ingot data verify` says where
     report.lengths.Add(end - begin);
     // Sample s is document s * documents / samples.
     const auto taken = static_cast<int64_t>(report.samples.size());

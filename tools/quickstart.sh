@@ -56,7 +56,7 @@ if [ ${#inputs[@]} = 0 ]; then
   headline "Sample corpus"
   inputs=("$run/sample.txt")
   floor=$("$ingot" sample-corpus --output "$run/sample.txt" --bytes 12000000 --seed 1 --json |
-    json_number entropy_bits_per_byte)
+    json_number bits_per_byte)
   echo "$run/sample.txt: its exact entropy is $floor bits per byte; no model can do better"
 fi
 

@@ -68,6 +68,9 @@ bool TooDeep(absl::string_view text) {
 template <typename Json>
 absl::StatusOr<Json> Parse(absl::string_view text, absl::string_view what) {
   if (TooDeep(text)) return absl::InvalidArgumentError(absl::StrCat(what, ": JSON nested deeper than ", kMaxDepth));
+  if (text.find('\0') != absl::string_view::npos) {  // the parser takes it for the end of the text
+    return absl::InvalidArgumentError(absl::StrCat(what, ": not valid JSON: it contains a zero byte"));
+  }
   Guard<Json> guard;
   try {  // nlohmann-json reports by exception; it ends here
     Json value = Json::parse(text.begin(), text.end(), std::ref(guard));

@@ -67,7 +67,7 @@ absl::Status Commit(const std::string& temporary, const Manifest& manifest, cons
   if (renamed.ok() || !absl::IsAlreadyExists(renamed)) return renamed;
   const bool whole = VerifyCheckpoint(final_path).ok();
   if (whole) {
-    INGOT_ASSIGN_OR_RETURN(const Manifest old, ReadManifest(final_path));
+    INGOT_ASSIGN_OR_RETURN(const Manifest old, ReadCheckpointManifest(final_path));
     const auto same = [](const auto& a, const auto& b) {
       return a.first == b.first && a.second.bytes == b.second.bytes && a.second.crc32c == b.second.crc32c;
     };
@@ -125,7 +125,7 @@ absl::Status CheckpointStore::RemoveSurplus(int64_t saved_step) const {
   int64_t kept = 0;
   for (auto it = steps.rbegin(); it != steps.rend(); ++it) {
     const auto& [step, path] = *it;
-    const absl::StatusOr<Manifest> manifest = ReadManifest(path);
+    const absl::StatusOr<Manifest> manifest = ReadCheckpointManifest(path);
     // What is not whole does not count as kept; it is left for a person to look at.
     if (!manifest.ok() || !CheckSizes(*manifest, path).ok()) continue;
     if (++kept <= keep_last_ || step == saved_step || manifest->marked) continue;
@@ -143,7 +143,7 @@ absl::StatusOr<std::optional<std::string>> CheckpointStore::NewestValid(std::vec
   for (auto it = steps.rbegin(); it != steps.rend(); ++it) {
     const absl::Status status = VerifyCheckpoint(it->second);
     if (status.ok()) return it->second;
-    rejected.push_back(absl::StrCat("passed over ", it->second, ": ", absl::string_view(status.message())));
+    rejected.push_back(absl::StrCat(it->second, ": ", absl::string_view(status.message())));
   }
   return std::nullopt;
 }

@@ -143,7 +143,7 @@ absl::StatusOr<Manifest> WriteCheckpointFiles(const std::string& directory, cons
 }
 
 absl::Status VerifyCheckpoint(const std::string& directory) {
-  INGOT_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(directory));
+  INGOT_ASSIGN_OR_RETURN(const Manifest manifest, ReadCheckpointManifest(directory));
   for (const char* needed : {kStateFile, kOptimizerFile, kWeightsFile}) {
     if (manifest.files.count(needed) == 0) {
       return absl::InvalidArgumentError(

@@ -95,7 +95,7 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text, absl::string_view
   return FromJson(value, what);
 }
 
-absl::StatusOr<Manifest> ReadManifest(const std::string& directory) {
+absl::StatusOr<Manifest> ReadCheckpointManifest(const std::string& directory) {
   const std::string path = JoinPath(directory, kManifestName);
   INGOT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxManifestBytes));
   return ParseManifest(text, path);

@@ -24,7 +24,7 @@ std::string ManifestText(const Manifest& manifest);
 
 // The inverse. Any change to the text is an error; `what` names it.
 absl::StatusOr<Manifest> ParseManifest(absl::string_view text, absl::string_view what);
-absl::StatusOr<Manifest> ReadManifest(const std::string& directory);
+absl::StatusOr<Manifest> ReadCheckpointManifest(const std::string& directory);
 
 // Reads the whole file.
 absl::StatusOr<FileRecord> RecordOf(const std::string& path);

@@ -44,6 +44,9 @@ absl::Status CheckSameRun(const std::string& directory, const RunConfig& config)
 
 absl::StatusOr<RunDirectory> RunDirectory::Open(const std::string& path, const RunConfig& config) {
   INGOT_RETURN_IF_ERROR(CreateDirectories(path));
+  // Before the lock file, so that a folder of something else stays as it is; below once more, now that nobody else
+  // can begin a run here.
+  INGOT_RETURN_IF_ERROR(CheckSameRun(path, config));
   const std::string lock_path = JoinPath(path, kLock);
   const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock < 0) return absl::ErrnoToStatus(errno, absl::StrCat(lock_path, ": cannot create"));

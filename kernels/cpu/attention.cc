@@ -8,7 +8,7 @@
 #include "kernels/cpu/attention_tile.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/panels.h"
-#include "kernels/cpu/vector_math.h"
+#include "kernels/cpu/vector_loops.h"
 
 namespace ingot {
 namespace {
@@ -54,7 +54,7 @@ namespace {
 // Backward makes one pass over the tiles: task (b, k, lane) owns the key tiles lane, lane + lanes, ... of one key head,
 // whose dk and dv it writes alone; its share of dq goes to a buffer of the lane. Lane 0 writes dq itself, the others
 // are added in order afterwards. The number of lanes comes from the shape: enough tasks for many threads.
-constexpr int64_t kBackwardKeys = 128;
+constexpr int64_t kBackwardKeys = 256;
 constexpr int64_t kBackwardQueries = 128;
 constexpr int64_t kDiagonalQueries = 64;  // finer steps where the diagonal runs: less is computed above it
 constexpr int64_t kBackwardStride = kBackwardKeys + 16;
@@ -64,19 +64,14 @@ constexpr int64_t kMostLanes = 8;
 
 int64_t Lanes(int64_t B, int64_t K, int64_t T) {
   const int64_t tiles = (T + kBackwardKeys - 1) / kBackwardKeys, wanted = (kEnoughTasks + B * K - 1) / (B * K);
-  return std::clamp<int64_t>(std::min(wanted, tiles / 2), 1, kMostLanes);
+  return std::clamp<int64_t>(std::min(wanted, tiles), 1, kMostLanes);
 }
 
 // For one row: scores become P = exp(S - lse), dp becomes dS = P * (dP - delta); both 0 outside [low, high).
 void SoftenBackward(float* scores, float* dp, int64_t n, int64_t low, int64_t high, float lse, float delta) {
   std::fill(scores, scores + low, 0.0f);
   std::fill(dp, dp + low, 0.0f);
-#pragma omp simd
-  for (int64_t i = low; i < high; ++i) {
-    const float p = Exp(scores[i] - lse);
-    scores[i] = p;
-    dp[i] = p * (dp[i] - delta);
-  }
+  SoftmaxBackward(scores + low, dp + low, high - low, lse, delta);
   std::fill(scores + high, scores + n, 0.0f);
   std::fill(dp + high, dp + n, 0.0f);
 }
@@ -125,11 +120,8 @@ void Deltas(const AttentionBackward& op, float* delta) {
 #pragma omp parallel for
   for (int64_t row = 0; row < B * T; ++row) {
     for (int64_t h = 0; h < H; ++h) {
-      const float *const a = dy + (row * H + h) * D, *const b = y + (row * H + h) * D;
-      float sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t d = 0; d < D; ++d) sum += a[d] * b[d];
-      delta[(row / T * H + h) * T + row % T] = sum;
+      const int64_t offset = (row * H + h) * D;
+      delta[(row / T * H + h) * T + row % T] = Dot(dy + offset, y + offset, D);
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/cpu/blas.h"
+#include "kernels/cpu/vector_loops.h"
 #include "kernels/cpu/vector_math.h"
 
 namespace ingot {
@@ -16,24 +17,6 @@ struct Row {
   float sum = 0;
 };
 
-float Max(const float* x, int64_t n) {
-  float max = x[0];
-#pragma omp simd reduction(max : max)
-  for (int64_t i = 0; i < n; ++i) max = std::max(max, x[i]);
-  return max;
-}
-
-// x[i] = exp(x[i] - shift); returns the sum.
-float ExpInPlace(float* x, int64_t n, float shift) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) {
-    x[i] = Exp(x[i] - shift);
-    sum += x[i];
-  }
-  return sum;
-}
-
 // Turns scores x[0, n), of which [low, high) are seen, into weights relative to the row's new maximum. Returns the
 // factor that brings what was summed before to that maximum.
 float Soften(float* x, int64_t n, int64_t low, int64_t high, Row& row) {
@@ -41,7 +24,7 @@ float Soften(float* x, int64_t n, int64_t low, int64_t high, Row& row) {
     std::fill(x, x + n, 0.0f);
     return 1;
   }
-  const float max = std::max(row.max, Max(x + low, high - low));
+  const float max = std::max(row.max, MaxOf(x + low, high - low));
   const float factor = Exp(row.max - max);
   std::fill(x, x + low, 0.0f);
   row.sum = row.sum * factor + ExpInPlace(x + low, high - low, max);

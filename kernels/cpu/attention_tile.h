@@ -7,7 +7,7 @@ namespace ingot {
 // Sizes of a tile, found by measurement (Zen 5, D = 64, T = 256 and 1,024): queries few enough that little is computed
 // above the diagonal, keys so many that the products run near their peak while scores stay in the second-level cache.
 inline constexpr int64_t kTileQueries = 64;
-inline constexpr int64_t kTileKeys = 256;
+inline constexpr int64_t kTileKeys = 512;
 inline constexpr int64_t kTileStride = kTileKeys + 16;  // rows of scores fall on different cache sets
 
 // Query row r sees keys s with begin[r] <= s < end[r]; neither falls along r, and begin[r] < end[r].

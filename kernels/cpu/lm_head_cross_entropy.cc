@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/panels.h"
+#include "kernels/cpu/vector_loops.h"
 #include "kernels/cpu/vector_math.h"
 
 namespace ingot {
@@ -34,19 +35,9 @@ int64_t Stride(int64_t V) { return (V + 15) / 16 * 16; }
 int64_t ChunkRows(int64_t R) { return CutInto(R, kRows).size; }
 
 PanelStats Exponentiate(float* z, int64_t n, int64_t first, bool locate) {
-  PanelStats stats = {z[0], 0, 0};
-  float max = z[0], sum = 0;
-#pragma omp simd reduction(max : max)
-  for (int64_t i = 0; i < n; ++i) max = std::max(max, z[i]);
-  if (locate) stats.where = static_cast<int32_t>(first + (std::find(z, z + n, max) - z));
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) {
-    z[i] = Exp(z[i] - max);
-    sum += z[i];
-  }
-  stats.max = max;
-  stats.sum = sum;
-  return stats;
+  const float max = MaxOf(z, n);
+  const int64_t where = locate ? std::find(z, z + n, max) - z : 0;
+  return {.max = max, .sum = ExpInPlace(z, n, max), .where = static_cast<int32_t>(first + where)};
 }
 
 // One call of the op on the rows [first, first + rows).

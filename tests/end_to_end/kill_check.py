@@ -9,12 +9,12 @@ import time
 from harness import check, checkpoints, main, metrics, require, sha256
 
 KILLS = 50
-STEPS = 400
+STEPS = 200
 
 
 def arguments(bench, run):
     return ["train", "--config", bench.config(), "--output", run, "--set", f"training.steps={STEPS}", "--set",
-            "checkpoint.every=5", "--set", "validation.every=50"]
+            "checkpoint.every=5", "--set", "validation.every=50", "--set", "validation.tokens=128"]
 
 
 def start(bench, run):

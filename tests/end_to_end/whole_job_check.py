@@ -11,9 +11,9 @@ VALIDATION_KEYS = {"step", "val_loss", "val_bits_per_byte"}
 
 @check
 def sample_corpus_is_deterministic(bench):
-    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+    for name, seed in (("a.txt", 5), ("b.txt", 5), ("c.txt", 6)):
         bench.run("sample-corpus", "--output", bench.work / name, "--bytes", 20000, "--seed", seed)
-    a, b, c = ((bench.work / name).read_bytes() for name in "abc")
+    a, b, c = ((bench.work / name).read_bytes() for name in ("a.txt", "b.txt", "c.txt"))
     require(a == b and a != c, "the seed does not decide the corpus")
     require(19000 <= len(a) <= 22000, f"{len(a)} bytes for 20000 asked")
 

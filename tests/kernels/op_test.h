@@ -23,7 +23,7 @@ using Arrays = std::vector<std::vector<N>>;
 using Floats = std::vector<float>;
 using Function = std::function<std::vector<double>(const Arrays<double>&)>;
 
-// Memory for a tensor that starts `offset` floats off a 256-byte line, its ends guarded by ASan.
+// A tensor over a vector's memory, which begins off the vectors' boundaries and whose ends ASan guards.
 template <typename Element>
 Tensor View(std::vector<Element>& memory, std::initializer_list<int64_t> shape) {
   const Tensor view(memory.data(), DTypeOf<Element>::kValue, shape);
@@ -36,6 +36,32 @@ inline Floats Normal(int64_t count, uint64_t stream, double deviation = 1) {
   for (int64_t i = 0; i < count; ++i) x[i] = static_cast<float>(deviation * Philox{7}.Normal(stream, i));
   return x;
 }
+
+// What an op may meet. All but the first are structured: their rounding errors may all point one way.
+enum class Values { kNormal, kSpike, kZeros, kEqual, kHundreds };
+constexpr Values kAllValues[] = {Values::kNormal, Values::kSpike, Values::kZeros, Values::kEqual, Values::kHundreds};
+
+inline bool Structured(Values values) { return values != Values::kNormal; }
+
+// (R, C); kSpike: all small but the last element of each row.
+inline Floats Make(Values values, int64_t R, int64_t C, uint64_t stream) {
+  Floats x = Normal(R * C, stream);
+  for (int64_t i = 0; i < R * C; ++i) {
+    if (values == Values::kSpike) x[i] = i % C == C - 1 ? 100.0f : 0.01f * x[i];
+    if (values == Values::kZeros) x[i] = 0;
+    if (values == Values::kEqual) x[i] = 1.7f;
+    if (values == Values::kHundreds) x[i] = x[i] < 0 ? -100.0f : 100.0f;
+  }
+  return x;
+}
+
+inline Floats Joined(std::initializer_list<Floats> parts) {
+  Floats all;
+  for (const Floats& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+inline Floats Nans(int64_t count) { return Floats(count, std::nanf("")); }
 
 inline std::vector<double> Doubles(const Floats& x) { return {x.begin(), x.end()}; }
 
@@ -55,6 +81,32 @@ std::vector<double> Gradient(const Reference& reference, const Arrays<double>& i
     for (size_t n = 0; n < y.size(); ++n) gradient[k] += dy[n] * y[n].imag() / kStep;
   }
   return gradient;
+}
+
+// Gradient() as a function of the inputs; `start` is what a += output held before.
+template <typename Reference>
+Function GradientOf(const Reference& reference, size_t index, const Floats& start = {}) {
+  return [reference, index, start](const Arrays<double>& in) {
+    std::vector<double> gradient = Gradient(reference, in, index);
+    for (size_t i = 0; i < start.size(); ++i) gradient[i] += static_cast<double>(start[i]);
+    return gradient;
+  };
+}
+
+// For large shapes: sum over the inputs of gradient * direction, by one complex step instead of one an element.
+template <typename Reference>
+Function Along(const Reference& reference, const Arrays<double>& direction) {
+  return [reference, direction](const Arrays<double>& in) {
+    Arrays<std::complex<double>> x;
+    for (size_t i = 0; i + 1 < in.size(); ++i) {
+      x.emplace_back(in[i].begin(), in[i].end());
+      for (size_t k = 0; k < direction[i].size(); ++k) x[i][k] += std::complex<double>(0, 0x1p-100 * direction[i][k]);
+    }
+    double sum = 0;
+    const auto y = reference(x);
+    for (size_t n = 0; n < y.size(); ++n) sum += in.back()[n] * y[n].imag() * 0x1p100;
+    return std::vector<double>{sum};
+  };
 }
 
 // How much function(in) moves, element by element, per relative movement of its inputs: the largest of 8 draws that
@@ -94,6 +146,19 @@ inline void ExpectWithin(const Floats& got, const std::vector<double>& v, const 
 inline void ExpectClose(const Floats& got, const Function& function, const Arrays<double>& in, int64_t chain,
                         bool structured = false) {
   ExpectWithin(got, function(in), Sensitivity(function, in), chain, structured);
+}
+
+// gradients[i], one an input, times random directions against Along() the same directions.
+template <typename Reference>
+void ExpectCloseAlong(const std::vector<Floats>& gradients, const Reference& reference, const Arrays<double>& in,
+                      int64_t chain) {
+  Arrays<double> direction;
+  double sum = 0;
+  for (const Floats& gradient : gradients) {
+    direction.push_back(Doubles(Normal(static_cast<int64_t>(gradient.size()), 100 + direction.size())));
+    for (size_t k = 0; k < gradient.size(); ++k) sum += static_cast<double>(gradient[k]) * direction.back()[k];
+  }
+  ExpectClose({static_cast<float>(sum)}, Along(reference, direction), in, chain);
 }
 
 // Scratch enough for one op, filled with NaN so that reading before writing shows.

@@ -28,7 +28,7 @@ absl::Status Run(const Arguments& arguments) {
                                          {"seed", arguments.seed},
                                          {"stories", corpus.stories},
                                          {"text_bytes", corpus.text_bytes},
-                                         {"bits_per_byte", entropy.bits_per_byte()},
+                                         {"entropy_bits_per_byte", entropy.bits_per_byte()},
                                          {"bits_per_story", entropy.bits_per_story},
                                          {"bytes_per_story", entropy.bytes_per_story},
                                          {"sampled_bits_per_byte", corpus.sampled_bits_per_byte}};

@@ -330,6 +330,7 @@ void AddTrain(CLI::App& parent) {
       ->required();
   command->add_option("--output", options->output, "directory to make")->required();
   command->add_option("--pattern", options->pattern, "how text is split: qwen2, gpt2, llama3 or digits")
+      ->check(CLI::IsMember({"qwen2", "gpt2", "llama3", "digits"}))
       ->capture_default_str();
   command->add_option("--min-frequency", training.min_frequency, "merge only pairs that occur at least this many times")
       ->check(CLI::NonNegativeNumber)
@@ -353,6 +354,7 @@ void AddImport(CLI::App& parent) {
       ->required();
   command->add_option("--output", options->output, "directory to make")->required();
   command->add_option("--pattern", options->pattern, "split pattern of a .tiktoken file, which does not state it")
+      ->check(CLI::IsMember({"qwen2", "gpt2", "llama3", "digits"}))
       ->capture_default_str();
   command->add_option("--special", options->specials,
                       "special tokens of a .tiktoken file in the order of their ids (default: <|endoftext|>)");

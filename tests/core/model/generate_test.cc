@@ -46,7 +46,7 @@ TEST_P(CachedDecoderTest, AgreesWithAFullForward) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, CachedDecoderTest, testing::ValuesIn(Variants()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(CachedDecoder, RefusesBadInput) {
   const ModelDims dims = Variants()[0].dims;

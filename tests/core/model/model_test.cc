@@ -172,7 +172,7 @@ TEST_P(ModelTest, GreedyIsTheLikeliest) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, ModelTest, testing::ValuesIn(Variants()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(Model, RefusesWhatItCannotBe) {
   ModelDims dims = Variants()[0].dims;
@@ -181,6 +181,12 @@ TEST(Model, RefusesWhatItCannotBe) {
   EXPECT_THAT(std::string(too_long.status().message()), testing::HasSubstr("sequence length: expected 1 to 24"));
   dims.K = 3;
   EXPECT_FALSE(Model::Create(dims, {.B = 1, .T = 4}).ok());
+}
+
+TEST(Model, RefusesMoreMemoryThanThereIs) {
+  const auto model = Model::Create(Variants()[0].dims, {.B = int64_t{1} << 26, .T = 24, .training = true});
+  ASSERT_FALSE(model.ok());
+  EXPECT_THAT(std::string(model.status().message()), testing::HasSubstr("use a smaller micro-batch"));
 }
 
 TEST(MemoryPlan, AddsUpAndPrints) {

@@ -46,7 +46,7 @@ TEST_P(ParameterTableTest, LayersFallWithinAGroup) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, ParameterTableTest, testing::ValuesIn(Variants()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(ParameterTable, CountsOfKnownModels) {
   const ModelDims gpt2 = {.architecture = Architecture::kGpt2,
@@ -102,12 +102,13 @@ TEST(Initialize, IsWhatTheTableSaysAndRepeats) {
       squares += first[n] * first[n];
     }
     const double N = static_cast<double>(Count(spec)), std = spec.init_std;
-    if (spec.init == ParameterInit::kOnes) EXPECT_EQ(sum, N) << spec.name;
-    if (spec.init == ParameterInit::kZeros) EXPECT_EQ(squares, 0) << spec.name;
-    if (spec.init == ParameterInit::kNormal) {
-      EXPECT_NEAR(sum / N, 0, 5 * std / std::sqrt(N)) << spec.name;
-      EXPECT_NEAR(std::sqrt(squares / N), std, 5 * std / std::sqrt(2 * N)) << spec.name;
+    if (spec.init != ParameterInit::kNormal) {
+      EXPECT_EQ(sum, spec.init == ParameterInit::kOnes ? N : 0) << spec.name;
+      EXPECT_EQ(squares, sum) << spec.name;
+      continue;
     }
+    EXPECT_NEAR(sum / N, 0, 5 * std / std::sqrt(N)) << spec.name;
+    EXPECT_NEAR(std::sqrt(squares / N), std, 5 * std / std::sqrt(2 * N)) << spec.name;
   }
   (*model)->Initialize(1);
   EXPECT_EQ(first, Values((*model)->parameters()));

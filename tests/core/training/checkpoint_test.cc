@@ -1,0 +1,322 @@
+#include "core/training/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <limits>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "core/training/hf_model.h"
+#include "core/training/manifest.h"
+#include "tests/core/training/checkpoint_fixture.h"
+
+namespace ingot {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::vector<std::string> Saved(const TemporaryDirectory& run) {
+  return ListDirectory(run / "checkpoints").value_or(std::vector<std::string>());
+}
+
+std::string Step(const TemporaryDirectory& run, int64_t step) {
+  return run / absl::StrCat("checkpoints/step-0000000", step);
+}
+
+std::optional<std::string> Newest(const std::string& run, std::vector<std::string>* rejected = nullptr) {
+  std::vector<std::string> lines;
+  const auto newest = CheckpointStore(run, 1, 0).NewestValid(lines);
+  EXPECT_TRUE(newest.ok()) << newest.status();
+  if (rejected != nullptr) *rejected = lines;
+  return newest.value_or(std::nullopt);
+}
+
+// All files of a directory as one text.
+std::string Everything(const std::string& directory) {
+  std::string all;
+  const std::vector<std::string> names = *ListDirectory(directory);
+  for (const std::string& name : names) {
+    const std::string path = JoinPath(directory, name);
+    absl::StrAppend(&all, name, "\n", DirectoryExists(path) ? Everything(path) : *ReadFile(path));
+  }
+  return all;
+}
+
+class Checkpoint : public testing::TestWithParam<std::tuple<bool, DType>> {};
+
+TEST_P(Checkpoint, ComesBackBitForBit) {
+  const auto [gpt2, dtype] = GetParam();
+  const TemporaryDirectory run;
+  SmallModel saved(gpt2 ? Gpt2Dims() : LlamaDims(), 1), loaded(saved.dims, 2);
+  CheckpointContents contents = saved.contents(7);
+  contents.weights_dtype = dtype;
+  ASSERT_TRUE(CheckpointStore(run.path(), 2, 0).Save(contents).ok());
+  const std::string directory = Step(run, 7);
+  EXPECT_EQ(Newest(run.path()), directory);
+  const auto state = LoadCheckpoint(directory, loaded.table, loaded.parameters(), loaded.optimizer());
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(loaded.values, saved.values);
+  EXPECT_EQ(state->step, 7);
+  EXPECT_EQ(state->next_sequence, 56);
+  EXPECT_EQ(state->tokens, 896);
+  EXPECT_EQ(state->dataset_fingerprint, 0xFEDCBA9876543210u);
+  EXPECT_EQ(state->config, "model { layers: 2 }\n");
+  EXPECT_EQ(state->environment, "test");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Checkpoint,
+                         testing::Combine(testing::Bool(), testing::Values(DType::kF32, DType::kBf16)));
+
+TEST(CheckpointStore, HasNothingAtFirst) {
+  const TemporaryDirectory run;
+  EXPECT_EQ(Newest(run.path()), std::nullopt);
+  EXPECT_EQ(Newest(run / "missing"), std::nullopt);
+}
+
+TEST(CheckpointStore, KeepsTheNewestAndTheChosen) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  CheckpointStore store(run.path(), 2, 4);
+  for (int64_t step = 1; step <= 7; ++step) ASSERT_TRUE(store.Save(model.contents(step), step == 2).ok());
+  EXPECT_THAT(Saved(run), ElementsAre("step-00000002", "step-00000004", "step-00000006", "step-00000007"));
+}
+
+TEST(CheckpointStore, CountsOnlyWholeOnes) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  CheckpointStore store(run.path(), 1, 0);
+  ASSERT_TRUE(store.Save(model.contents(1)).ok());
+  ASSERT_TRUE(CreateDirectories(Step(run, 9)).ok());  // newer by name, but nothing in it
+  ASSERT_TRUE(CreateDirectories(run / "checkpoints/step-of-my-own").ok());
+  ASSERT_TRUE(store.Save(model.contents(2)).ok());
+  EXPECT_THAT(Saved(run), ElementsAre("step-00000002", "step-00000009", "step-of-my-own"));
+  std::vector<std::string> rejected;
+  EXPECT_EQ(Newest(run.path(), &rejected), Step(run, 2));
+  EXPECT_THAT(rejected, ElementsAre(HasSubstr("step-00000009/MANIFEST.json")));
+}
+
+TEST(CheckpointStore, NeverRemovesWhatItJustSaved) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  CheckpointStore store(run.path(), 1, 0);
+  ASSERT_TRUE(store.Save(model.contents(5)).ok());
+  ASSERT_TRUE(store.Save(model.contents(3)).ok());
+  EXPECT_THAT(Saved(run), ElementsAre("step-00000003", "step-00000005"));
+}
+
+TEST(CheckpointStore, RemovesWhatACrashLeft) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  ASSERT_TRUE(CreateDirectories(run / "checkpoints/.tmp-step-00000004/training_state").ok());
+  ASSERT_TRUE(CreateDirectories(run / "checkpoints/.trash-step-00000001/training_state").ok());
+  EXPECT_EQ(Newest(run.path()), std::nullopt);
+  ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(model.contents(5)).ok());
+  EXPECT_THAT(Saved(run), ElementsAre("step-00000005"));
+}
+
+TEST(CheckpointStore, SavesTheSameStepAgain) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims(), 1), other(LlamaDims(), 2);
+  CheckpointStore store(run.path(), 1, 0);
+  ASSERT_TRUE(store.Save(model.contents(5)).ok());
+  const std::string first = Everything(run.path());
+  ASSERT_TRUE(store.Save(model.contents(5)).ok());
+  EXPECT_EQ(Everything(run.path()), first);
+  ASSERT_TRUE(store.Save(model.contents(5), /*marked=*/true).ok());
+  EXPECT_TRUE(ReadManifest(Step(run, 5))->marked);
+  ASSERT_TRUE(store.Save(model.contents(5)).ok());
+  EXPECT_TRUE(ReadManifest(Step(run, 5))->marked) << "a mark stays";
+  ASSERT_TRUE(store.Save(other.contents(5)).ok());
+  ASSERT_TRUE(LoadWeights(Step(run, 5), model.table, model.parameters()).ok());
+  EXPECT_EQ(model.values[0], other.values[0]);
+  EXPECT_THAT(Saved(run), ElementsAre("step-00000005"));
+}
+
+TEST(CheckpointStore, ReplacesABrokenOne) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  CheckpointStore store(run.path(), 1, 0);
+  ASSERT_TRUE(store.Save(model.contents(5)).ok());
+  const std::string whole = Everything(run.path());
+  ASSERT_EQ(truncate((Step(run, 5) + "/model.safetensors").c_str(), 100), 0);
+  ASSERT_TRUE(store.Save(model.contents(5)).ok());
+  EXPECT_EQ(Everything(run.path()), whole);
+}
+
+TEST(CheckpointStore, KeepsNoPoisonedWeights) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  CheckpointStore store(run.path(), 1, 0);
+  ASSERT_TRUE(store.Save(model.contents(1)).ok());
+  const std::string before = Everything(run.path());
+  for (int kind = 0; kind < 3; ++kind) {
+    SmallModel bad(LlamaDims());
+    bad.values[kind][bad.table.specs.back().offset + 3] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_THAT(std::string(store.Save(bad.contents(2)).message()),
+                HasSubstr(bad.table.specs.back().name + ": expected finite values, found nan"));
+    EXPECT_EQ(Everything(run.path()), before);
+  }
+}
+
+// A bit changed at 60 places of every file of a checkpoint: never loaded as if nothing had happened.
+TEST(LoadCheckpoint, FindsFlippedBits) {
+  const TemporaryDirectory run;
+  SmallModel model({.L = 1, .C = 8, .H = 2, .K = 1, .D = 4, .F = 8, .V = 8, .T = 4}), loaded(model.dims, 2);
+  ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(model.contents(1)).ok());
+  const std::string directory = Step(run, 1);
+  std::vector<std::string> files = {"MANIFEST.json"};
+  const Manifest manifest = *ReadManifest(directory);
+  for (const auto& file : manifest.files) files.push_back(file.first);
+  EXPECT_EQ(files.size(), 7u);
+  for (const std::string& file : files) {
+    const std::string path = JoinPath(directory, file), whole = *ReadFile(path);
+    const size_t stride = whole.size() / 60 + 1;
+    for (size_t i = 0; i < whole.size(); i += stride) {
+      std::string flipped = whole;
+      flipped[i] = static_cast<char>(flipped[i] ^ (1 << (i / stride % 8)));
+      FILE* out = fopen(path.c_str(), "wb");  // without the fsyncs of FileWriter: thousands of them
+      fwrite(flipped.data(), 1, flipped.size(), out);
+      fclose(out);
+      EXPECT_FALSE(LoadCheckpoint(directory, loaded.table, loaded.parameters(), loaded.optimizer()).ok())
+          << file << " byte " << i;
+    }
+    ASSERT_TRUE(WriteFileAtomically(path, whole).ok());
+  }
+  EXPECT_TRUE(LoadCheckpoint(directory, loaded.table, loaded.parameters(), loaded.optimizer()).ok());
+}
+
+TEST(LoadCheckpoint, NamesWhatIsWrong) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(model.contents(1)).ok());
+  const std::string directory = Step(run, 1);
+  const auto message = [&](SmallModel& into) {
+    return std::string(LoadCheckpoint(directory, into.table, into.parameters(), into.optimizer()).status().message());
+  };
+  ModelDims wider = LlamaDims(), shallower = LlamaDims();
+  wider.F = 64;
+  shallower.L = 1;
+  SmallModel wide(wider), shallow(shallower), gpt2(Gpt2Dims());
+  EXPECT_THAT(message(wide), HasSubstr("expected shape"));
+  EXPECT_THAT(message(shallow), HasSubstr("expected"));
+  EXPECT_THAT(message(gpt2), HasSubstr("is missing"));
+  const std::string weights = JoinPath(directory, "model.safetensors");
+  ASSERT_EQ(truncate(weights.c_str(), 1000), 0);
+  EXPECT_THAT(message(model), HasSubstr("model.safetensors: damaged: expected"));
+  ASSERT_TRUE(RemoveRecursively(weights).ok());
+  EXPECT_THAT(message(model), HasSubstr("model.safetensors"));
+}
+
+// A manifest that fits does not make a bad file good: what an ill-meaning writer could do.
+TEST(LoadCheckpoint, SurvivesABadFileWithAGoodManifest) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(model.contents(1)).ok());
+  const std::string directory = Step(run, 1);
+  const std::string good_manifest = *ReadFile(JoinPath(directory, kManifestName));
+  const std::string header_of_2_60("\0\0\0\0\0\0\0\x10{}", 10);
+  for (const char* file :
+       {"model.safetensors", "training_state/optimizer-00000-of-00001.safetensors", "training_state/state.json"}) {
+    const std::string path = JoinPath(directory, file), whole = *ReadFile(path);
+    ASSERT_TRUE(WriteFileAtomically(path, header_of_2_60).ok());
+    Manifest manifest = *ReadManifest(directory);
+    manifest.files[file] = *RecordOf(path);
+    ASSERT_TRUE(WriteFileAtomically(JoinPath(directory, kManifestName), ManifestText(manifest)).ok());
+    EXPECT_TRUE(VerifyCheckpoint(directory).ok());
+    const auto state = LoadCheckpoint(directory, model.table, model.parameters(), model.optimizer());
+    EXPECT_THAT(std::string(state.status().message()), HasSubstr(file));
+    ASSERT_TRUE(WriteFileAtomically(path, whole).ok());
+    ASSERT_TRUE(WriteFileAtomically(JoinPath(directory, kManifestName), good_manifest).ok());
+  }
+}
+
+// Saves steps first, first + 1, … until somebody ends the process.
+[[noreturn]] void SaveForEver(const std::string& run, int64_t first) {
+  SmallModel model(LlamaDims(), first);
+  CheckpointStore store(run, 1, 0);
+  for (int64_t step = first;; ++step) {
+    if (!store.Save(model.contents(step)).ok()) _exit(1);
+  }
+}
+
+TEST(CheckpointStore, AlwaysHasAValidOneWhenKilled) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  std::mt19937 random(1);
+  int64_t next = 1;
+  for (int round = 0; round < 60; ++round) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) SaveForEver(run.path(), next);
+    // Long enough for a first checkpoint in the first round; then any moment of any Save.
+    while (round == 0 && !Newest(run.path()).has_value()) usleep(1000);
+    usleep(std::uniform_int_distribution<useconds_t>(0, 30000)(random));
+    kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "a Save failed by itself";
+    std::vector<std::string> rejected;
+    const auto newest = Newest(run.path(), &rejected);
+    ASSERT_TRUE(newest.has_value()) << "round " << round;
+    EXPECT_THAT(rejected, IsEmpty());
+    const auto state = LoadCheckpoint(*newest, model.table, model.parameters(), model.optimizer());
+    ASSERT_TRUE(state.ok()) << state.status();
+    ASSERT_GE(state->step + 1, next) << "a committed checkpoint went away";
+    next = state->step + 1;
+  }
+}
+
+// Fills up while a Save is under way; whatever was there stays, and nothing else does.
+void ExpectUntouchedWhenFull(const std::string& run_directory) {
+  SmallModel model(LlamaDims());
+  CheckpointStore store(run_directory, 1, 0);
+  ASSERT_TRUE(store.Save(model.contents(1)).ok());
+  const std::string before = Everything(run_directory);
+  const absl::Status full = store.Save(model.contents(2));
+  ASSERT_FALSE(full.ok());
+  EXPECT_THAT(std::string(full.message()), HasSubstr("checkpoint not saved"));
+  EXPECT_EQ(Everything(run_directory), before);
+}
+
+TEST(CheckpointStore, StaysAsItWasWhenTheDiskIsFull) {
+  const TemporaryDirectory mount_point;
+  const int64_t values = SmallModel(LlamaDims()).table.parameters * 3;
+  const std::string options = absl::StrCat("size=", 4 * values * 3 / 2);  // one checkpoint and a half
+  if (mount("tmpfs", mount_point.path().c_str(), "tmpfs", 0, options.c_str()) != 0) {
+    GTEST_SKIP() << "this process may not mount a small file system";
+  }
+  ExpectUntouchedWhenFull(mount_point.path());
+  umount(mount_point.path().c_str());
+}
+
+TEST(CheckpointStore, StaysAsItWasWhenAFileCannotGrow) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  CheckpointStore store(run.path(), 1, 0);
+  ASSERT_TRUE(store.Save(model.contents(1)).ok());
+  const std::string before = Everything(run.path());
+  const pid_t child = fork();  // the limit holds for a whole process
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit = {20000, 20000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    _exit(store.Save(model.contents(2)).ok() ? 0 : 3);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 3) << status;
+  EXPECT_EQ(Everything(run.path()), before);
+}
+
+}  // namespace
+}  // namespace ingot

@@ -1,0 +1,137 @@
+#include "kernels/adamw.h"
+
+#include <xmmintrin.h>
+
+#include <cmath>
+
+#include "tests/kernels/op_test.h"
+
+namespace ingot {
+namespace {
+
+// in: w, gradient, m, v. Out: w, m and v after the step.
+struct Reference {
+  AdamW op;
+  std::vector<double> operator()(const Arrays<double>& in) const {
+    const auto wide = [](float x) { return static_cast<double>(x); };
+    const double beta1 = wide(op.beta1), beta2 = wide(op.beta2), rate = wide(op.learning_rate);
+    const double t = static_cast<double>(op.step);
+    const size_t N = in[0].size();
+    std::vector<double> out(3 * N);
+    for (size_t n = 0; n < N; ++n) {
+      const double g = wide(op.gradient_scale) * in[1][n];
+      const double m = out[N + n] = beta1 * in[2][n] + (1 - beta1) * g;
+      const double v = out[2 * N + n] = beta2 * in[3][n] + (1 - beta2) * g * g;
+      const double root = std::sqrt(v / (1 - std::pow(beta2, t)));
+      out[n] =
+          in[0][n] * (1 - rate * wide(op.weight_decay)) - rate * (m / (1 - std::pow(beta1, t))) / (root + wide(op.eps));
+    }
+    return out;
+  }
+};
+
+struct Data {
+  explicit Data(int64_t N_) : N(N_), w(Normal(N, 1)), gradient(Normal(N, 2)), m(Normal(N, 3)), v(Normal(N, 4)) {
+    for (float& element : v) element *= element;
+  }
+  AdamW Op(int64_t step = 1) {
+    return {.w = View(w, {N}),
+            .gradient = View(gradient, {N}),
+            .m = View(m, {N}),
+            .v = View(v, {N}),
+            .step = step,
+            .learning_rate = 3e-3f,
+            .beta1 = 0.9f,
+            .beta2 = 0.95f,
+            .eps = 1e-8f,
+            .weight_decay = 0.1f,
+            .gradient_scale = 0.25f};
+  }
+  Arrays<double> In() const { return {Doubles(w), Doubles(gradient), Doubles(m), Doubles(v)}; }
+  int64_t N;
+  Floats w, gradient, m, v;
+};
+
+TEST(AdamWTest, OneStep) {
+  for (const int64_t N : {1, 7, 8, 33, 1031, 40000}) {
+    for (const int64_t step : {1, 2, 10, 1000, 1000000}) {
+      Data data(N);
+      const Arrays<double> in = data.In();
+      RunOp(data.Op(step));
+      ExpectClose(Joined({data.w, data.m, data.v}), Reference{data.Op(step)}, in, 2);
+    }
+  }
+}
+
+// From nothing, the first step of Adam moves every weight by the learning rate against the sign of its gradient.
+TEST(AdamWTest, TheFirstStepIsTheSign) {
+  Data data(100);
+  data.m.assign(100, 0.0f);
+  data.v.assign(100, 0.0f);
+  const Floats before = data.w;
+  AdamW op = data.Op();
+  op.weight_decay = 0;
+  RunOp(op);
+  for (int64_t n = 0; n < 100; ++n) {
+    EXPECT_NEAR(data.w[n], before[n] - std::copysign(3e-3f, data.gradient[n]), 1e-6f);
+  }
+}
+
+TEST(AdamWTest, DecayAloneWithoutGradient) {
+  Data data(50);
+  data.gradient.assign(50, 0.0f);
+  data.m.assign(50, 0.0f);
+  data.v.assign(50, 0.0f);
+  const Floats before = data.w;
+  RunOp(data.Op());
+  for (int64_t n = 0; n < 50; ++n) EXPECT_FLOAT_EQ(data.w[n], before[n] * (1 - 3e-4f));
+}
+
+// Squares below and above fp32, with denormals flushed as in a run and without.
+TEST(AdamWTest, MakesNoNan) {
+  constexpr unsigned kFlush = 0x8040;
+  for (const unsigned flush : {0u, kFlush}) {
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | flush);
+    Data data(24);
+    for (int64_t n = 0; n < 24; ++n) {
+      data.gradient[n] = std::ldexp(n % 2 == 0 ? 1.0f : -1.0f, static_cast<int>(n) * 10 - 120);
+      data.m[n] = data.v[n] = 0;
+    }
+    for (int64_t step = 1; step < 20; ++step) RunOp(data.Op(step));
+    _mm_setcsr(before);
+    for (const float w : data.w) EXPECT_TRUE(std::isfinite(w));
+    for (const float m : data.m) EXPECT_TRUE(std::isfinite(m));
+  }
+}
+
+TEST(AdamWTest, BitsDoNotDependOnThreads) {
+  ExpectSameBitsForThreads([] {
+    Data data(50001);
+    for (int64_t step = 1; step < 4; ++step) RunOp(data.Op(step));
+    return Joined({data.w, data.m, data.v});
+  });
+}
+
+TEST(AdamWDeathTest, RefusesWrongArguments) {
+  Data data(8);
+  EXPECT_DEATH(RunOp(data.Op(0)), "count from 1");
+  AdamW op = data.Op();
+  op.eps = 0;
+  EXPECT_DEATH(RunOp(op), "eps");
+  op = data.Op();
+  op.beta2 = 1;
+  EXPECT_DEATH(RunOp(op), "betas");
+  op = data.Op();
+  op.v = op.m;
+  EXPECT_DEATH(RunOp(op), "shares memory");
+  op = data.Op();
+  op.gradient.ptr = nullptr;
+  EXPECT_DEATH(RunOp(op), "no memory");
+  op = data.Op();
+  op.m = Tensor(data.m.data(), DType::kF32, {7});
+  EXPECT_DEATH(RunOp(op), "m must be");
+}
+
+}  // namespace
+}  // namespace ingot

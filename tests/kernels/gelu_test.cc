@@ -1,0 +1,107 @@
+#include "kernels/gelu.h"
+
+#include <cmath>
+#include <numbers>
+#include <tuple>
+
+#include "tests/kernels/op_test.h"
+
+namespace ingot {
+namespace {
+
+// in: x. std::tanh of a large complex number overflows inside: 1 + tanh u = 2 / (1 + e^-2u) instead.
+struct Reference {
+  template <typename N>
+  std::vector<N> operator()(const Arrays<N>& in) const {
+    std::vector<N> y;
+    for (const N& x : in[0]) {
+      const N u = std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+      y.push_back(std::real(u) < -300 ? N(0) : x / (1.0 + std::exp(-2.0 * u)));
+    }
+    return y;
+  }
+};
+
+struct Data {
+  Data(int64_t R_, int64_t F_, Values values = Values::kNormal)
+      : R(R_), F(F_), x(Make(values, R, F, 1)), y(Nans(R * F)), dy(Normal(R * F, 2)), dx(Nans(R * F)) {}
+  GeluForward Forward() { return {.x = View(x, {R, F}), .y = View(y, {R, F})}; }
+  GeluBackward Backward() { return {.dy = View(dy, {R, F}), .x = View(x, {R, F}), .dx = View(dx, {R, F})}; }
+  int64_t R, F;
+  Floats x, y, dy, dx;
+};
+
+class Gelu : public testing::TestWithParam<std::tuple<int, int>> {};
+
+TEST_P(Gelu, ForwardAndBackward) {
+  const auto [R, F] = GetParam();
+  for (const Values values : kAllValues) {
+    Data data(R, F, values);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    ExpectClose(data.y, Reference{}, {Doubles(data.x)}, 1);
+    ExpectClose(data.dx, GradientOf(Reference{}, 0), {Doubles(data.x), Doubles(data.dy)}, 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Gelu,
+                         testing::Values(std::tuple(1, 1), std::tuple(2, 3), std::tuple(17, 24), std::tuple(31, 33),
+                                         std::tuple(1, 257), std::tuple(129, 8)));
+
+// The left tail, where 1 + tanh u has lost its digits, the bend, and the straight right side.
+TEST(GeluTest, TheWholeCurve) {
+  Data data(1, 400);
+  for (int64_t n = 0; n < 400; ++n) data.x[n] = -6.0f + 0.03f * static_cast<float>(n);
+  RunOp(data.Forward());
+  RunOp(data.Backward());
+  ExpectClose(data.y, Reference{}, {Doubles(data.x)}, 1);
+  ExpectClose(data.dx, GradientOf(Reference{}, 0), {Doubles(data.x), Doubles(data.dy)}, 1);
+}
+
+TEST(GeluTest, LargeShapeAlongADirection) {
+  Data data(129, 1031);
+  RunOp(data.Backward());
+  ExpectCloseAlong({data.dx}, Reference{}, {Doubles(data.x), Doubles(data.dy)}, 1);
+}
+
+TEST(GeluTest, OutputsMayBeInputs) {
+  Data apart(7, 13), in_place(7, 13);
+  RunOp(apart.Forward());
+  RunOp(apart.Backward());
+  GeluBackward backward = in_place.Backward();
+  backward.dx = backward.dy;
+  RunOp(backward);
+  EXPECT_EQ(in_place.dy, apart.dx);
+  GeluForward forward = in_place.Forward();
+  forward.y = forward.x;
+  RunOp(forward);
+  EXPECT_EQ(in_place.x, apart.y);
+}
+
+TEST(GeluTest, BitsDoNotDependOnThreads) {
+  ExpectSameBitsForThreads([] {
+    Data data(131, 257);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    return Joined({data.y, data.dx});
+  });
+}
+
+TEST(GeluDeathTest, RefusesWrongArguments) {
+  Data data(2, 3);
+  GeluBackward backward = data.Backward();
+  backward.dx = backward.x;
+  EXPECT_DEATH(RunOp(backward), "shares memory");
+  GeluForward forward = data.Forward();
+  forward.y = View(data.y, {3, 2});
+  EXPECT_DEATH(RunOp(forward), "y must be");
+  forward = data.Forward();
+  forward.y = {};
+  EXPECT_DEATH(RunOp(forward), "y must be");
+  forward = data.Forward();
+  forward.y.ptr = nullptr;
+  EXPECT_DEATH(RunOp(forward), "no memory");
+}
+
+}  // namespace
+}  // namespace ingot

@@ -1,0 +1,108 @@
+#include "kernels/swiglu.h"
+
+#include <cmath>
+#include <tuple>
+
+#include "tests/kernels/op_test.h"
+
+namespace ingot {
+namespace {
+
+// in: gate_up (R, 2F)
+struct Reference {
+  int64_t R, F;
+  template <typename N>
+  std::vector<N> operator()(const Arrays<N>& in) const {
+    std::vector<N> y(R * F);
+    for (int64_t i = 0; i < R * F; ++i) {
+      const int64_t gate = i / F * 2 * F + i % F;
+      y[i] = in[0][gate] / (1.0 + std::exp(-in[0][gate])) * in[0][gate + F];
+    }
+    return y;
+  }
+};
+
+struct Data {
+  Data(int64_t R_, int64_t F_, Values values = Values::kNormal)
+      : R(R_),
+        F(F_),
+        gate_up(Make(values, R, 2 * F, 1)),
+        y(Nans(R * F)),
+        dy(Normal(R * F, 2)),
+        dgate_up(Nans(2 * R * F)) {}
+  SwigluForward Forward() { return {.gate_up = View(gate_up, {R, 2 * F}), .y = View(y, {R, F})}; }
+  SwigluBackward Backward() {
+    return {.dy = View(dy, {R, F}), .gate_up = View(gate_up, {R, 2 * F}), .dgate_up = View(dgate_up, {R, 2 * F})};
+  }
+  void ExpectGradient() {
+    RunOp(Backward());
+    ExpectClose(dgate_up, GradientOf(Reference{R, F}, 0), {Doubles(gate_up), Doubles(dy)}, 1);
+  }
+  int64_t R, F;
+  Floats gate_up, y, dy, dgate_up;
+};
+
+class Swiglu : public testing::TestWithParam<std::tuple<int, int>> {};
+
+TEST_P(Swiglu, ForwardAndBackward) {
+  const auto [R, F] = GetParam();
+  for (const Values values : kAllValues) {
+    Data data(R, F, values);
+    RunOp(data.Forward());
+    ExpectClose(data.y, Reference{R, F}, {Doubles(data.gate_up)}, 1);
+    data.ExpectGradient();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Swiglu,
+                         testing::Values(std::tuple(1, 1), std::tuple(2, 3), std::tuple(17, 24), std::tuple(31, 8),
+                                         std::tuple(1, 257), std::tuple(129, 3)));
+
+// Gates from -80, where the sigmoid is nearly denormal, to 80, where it is 1.
+TEST(SwigluTest, TheWholeCurve) {
+  Data data(1, 320);
+  for (int64_t f = 0; f < 320; ++f) data.gate_up[f] = -80.0f + 0.5f * static_cast<float>(f);
+  RunOp(data.Forward());
+  ExpectClose(data.y, Reference{1, 320}, {Doubles(data.gate_up)}, 1);
+  data.ExpectGradient();
+}
+
+TEST(SwigluTest, LargeShapeAlongADirection) {
+  Data data(129, 1031);
+  RunOp(data.Backward());
+  ExpectCloseAlong({data.dgate_up}, Reference{129, 1031}, {Doubles(data.gate_up), Doubles(data.dy)}, 1);
+}
+
+TEST(SwigluTest, GradientMayReplaceTheInput) {
+  Data apart(7, 13), in_place(7, 13);
+  RunOp(apart.Backward());
+  SwigluBackward backward = in_place.Backward();
+  backward.dgate_up = backward.gate_up;
+  RunOp(backward);
+  EXPECT_EQ(in_place.gate_up, apart.dgate_up);
+}
+
+TEST(SwigluTest, BitsDoNotDependOnThreads) {
+  ExpectSameBitsForThreads([] {
+    Data data(131, 257);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    return Joined({data.y, data.dgate_up});
+  });
+}
+
+TEST(SwigluDeathTest, RefusesWrongArguments) {
+  Data data(2, 3);
+  SwigluForward forward = data.Forward();
+  forward.gate_up = View(data.gate_up, {4, 3});
+  EXPECT_DEATH(RunOp(forward), "gate_up must be");
+  forward = data.Forward();
+  forward.y = Tensor(data.gate_up.data(), DType::kF32, {2, 3});
+  EXPECT_DEATH(RunOp(forward), "shares memory");
+  SwigluBackward backward = data.Backward();
+  backward.dy.ptr = nullptr;
+  EXPECT_DEATH(RunOp(backward), "no memory");
+}
+
+}  // namespace
+}  // namespace ingot

@@ -1,0 +1,222 @@
+// ingot generate: continues a prompt, token by token, with a key/value cache.
+#include "core/model/generate.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/arena.h"
+#include "core/base/status_macros.h"
+#include "core/training/hf_model.h"
+#include "kernels/cpu/blas.h"
+#include "kernels/cpu/flush_to_zero.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/utf8.h"
+#include "tools/ingot/command.h"
+
+namespace ingot {
+namespace {
+
+struct GenerateFlags {
+  std::string checkpoint, prompt;
+  int64_t max_tokens = 200;
+  SamplingOptions sampling;
+  bool json = false;
+};
+
+// Bytes in, whole characters out: a character whose last bytes are still to come waits; a byte that belongs to none
+// comes out as U+FFFD.
+class CharacterStream {
+ public:
+  std::string Add(const std::string& bytes) {
+    pending_ += bytes;
+    return Take(false);
+  }
+  std::string Finish() { return Take(true); }
+
+ private:
+  // Whether more bytes could make a character of the `left` bytes at `p`.
+  static bool MayGrow(const uint8_t* p, int64_t left) {
+    const int64_t size = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : p[0] >= 0xC2 ? 2 : 1;
+    return p[0] < 0xF5 && left < size && std::all_of(p + 1, p + left, IsContinuation);
+  }
+
+  std::string Take(bool all) {
+    std::string text;
+    const auto* const begin = reinterpret_cast<const uint8_t*>(pending_.data());
+    const auto *p = begin, *const end = begin + pending_.size();
+    while (p < end) {
+      const Utf8Char character = ReadUtf8(p, end);
+      const bool broken = character.code_point == kInvalidCodePoint;
+      if (broken && !all && MayGrow(p, end - p)) break;
+      text += broken ? "\xEF\xBF\xBD" : std::string(p, p + character.size);
+      p += character.size;
+    }
+    pending_.erase(0, static_cast<size_t>(p - begin));
+    return text;
+  }
+
+  std::string pending_;
+};
+
+struct Opened {
+  ModelDims dims;
+  Tokenizer tokenizer;
+  int64_t end_of_text;
+  Arena weights;
+  Tensor parameters;
+};
+
+absl::StatusOr<Opened> Open(const std::string& directory) {
+  std::string problem;
+  if (!BlasIsRight(&problem)) return absl::FailedPreconditionError(problem);
+  INGOT_ASSIGN_OR_RETURN(const ModelDims dims, ReadHfConfig(directory));
+  INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(directory));
+  if (tokenizer.size() > dims.V) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(directory, ": the tokenizer has ", tokenizer.size(), " ids, the model only ", dims.V));
+  }
+  INGOT_ASSIGN_OR_RETURN(const SpecialIds ids, ReadHfSpecialIds(directory));
+  const ParameterTable table = MakeParameterTable(dims);
+  INGOT_ASSIGN_OR_RETURN(Arena weights, Arena::Create("weights", table.flat_size * SizeOf(DType::kF32)));
+  const Tensor parameters = weights.Take("parameters", DType::kF32, {table.flat_size});
+  INGOT_RETURN_IF_ERROR(ReadHfWeights(directory, table, parameters));
+  const int64_t end_of_text = ids.end_of_text >= 0 ? ids.end_of_text : tokenizer.end_of_text();
+  return Opened{dims, std::move(tokenizer), end_of_text, std::move(weights), parameters};
+}
+
+absl::StatusOr<std::vector<int32_t>> EncodePrompt(const Opened& opened, const std::string& prompt) {
+  std::vector<int32_t> ids;
+  Encoder(opened.tokenizer).Encode(prompt, ids);
+  if (ids.empty() && opened.end_of_text >= 0) ids.push_back(static_cast<int32_t>(opened.end_of_text));
+  if (ids.empty()) {
+    return absl::InvalidArgumentError(
+        "--prompt: expected some text, as this vocabulary has no <|endoftext|> to begin "
+        "with; found none");
+  }
+  if (static_cast<int64_t>(ids.size()) > opened.dims.T) {
+    return absl::InvalidArgumentError(absl::StrCat("--prompt: expected at most ", opened.dims.T,
+                                                   " tokens, the model's context; found ", ids.size(),
+                                                   ": shorten the prompt"));
+  }
+  return ids;
+}
+
+struct Generated {
+  std::vector<int32_t> ids;
+  std::string text;
+  const char* finish_reason = "max_tokens";
+  double prompt_seconds = 0, seconds = 0;
+};
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void Show(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+// Continues `prompt`; shows the text as it comes if `streams`.
+absl::StatusOr<Generated> Continue(const Opened& opened, const GenerateFlags& flags, const std::vector<int32_t>& prompt,
+                                   bool streams) {
+  const int64_t capacity = std::min(opened.dims.T, static_cast<int64_t>(prompt.size()) + flags.max_tokens);
+  INGOT_ASSIGN_OR_RETURN(const auto decoder, CachedDecoder::Create(opened.dims, opened.parameters, capacity));
+  SamplingOptions sampling = flags.sampling;
+  sampling.vocabulary = opened.tokenizer.size();
+  Generated generated;
+  CharacterStream characters;
+  const auto emit = [&](const std::string& text) {
+    generated.text += text;
+    if (streams) Show(text);
+  };
+  auto start = std::chrono::steady_clock::now();
+  INGOT_ASSIGN_OR_RETURN(std::span<const float> logits, decoder->Feed(prompt));
+  generated.prompt_seconds = SecondsSince(start);
+  start = std::chrono::steady_clock::now();
+  while (true) {
+    const int32_t id = SampleToken(logits, sampling, static_cast<int64_t>(generated.ids.size()));
+    if (id == opened.end_of_text) {
+      generated.finish_reason = "end_of_text";
+      break;
+    }
+    generated.ids.push_back(id);
+    INGOT_ASSIGN_OR_RETURN(const std::string bytes, opened.tokenizer.Decode(std::vector<int32_t>{id}));
+    emit(characters.Add(bytes));
+    if (static_cast<int64_t>(generated.ids.size()) == flags.max_tokens) break;
+    if (decoder->length() == opened.dims.T) {
+      generated.finish_reason = "context";
+      break;
+    }
+    INGOT_ASSIGN_OR_RETURN(logits, decoder->Feed(std::vector<int32_t>{id}));
+  }
+  emit(characters.Finish());
+  generated.seconds = SecondsSince(start);
+  return generated;
+}
+
+void PrintJson(const GenerateFlags& flags, const std::vector<int32_t>& prompt, const Generated& generated) {
+  const double count = static_cast<double>(generated.ids.size());
+  const nlohmann::ordered_json json = {
+      {"prompt", flags.prompt},
+      {"prompt_ids", prompt},
+      {"text", generated.text},
+      {"ids", generated.ids},
+      {"finish_reason", generated.finish_reason},
+      {"prompt_tokens_per_second", static_cast<double>(prompt.size()) / std::max(generated.prompt_seconds, 1e-9)},
+      {"tokens_per_second", count / std::max(generated.seconds, 1e-9)}};
+  // A prompt from the shell may be any bytes.
+  std::printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+absl::Status Generate(const GenerateFlags& flags) {
+  SetFlushToZero();
+  INGOT_ASSIGN_OR_RETURN(const Opened opened, Open(flags.checkpoint));
+  INGOT_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, EncodePrompt(opened, flags.prompt));
+  if (!flags.json) Show(flags.prompt);
+  INGOT_ASSIGN_OR_RETURN(const Generated generated, Continue(opened, flags, prompt, !flags.json));
+  if (flags.json) {
+    PrintJson(flags, prompt, generated);
+    return absl::OkStatus();
+  }
+  Show("\n");
+  if (generated.finish_reason == std::string("context")) {
+    std::fprintf(stderr, "the model's context of %lld tokens is full\n", static_cast<long long>(opened.dims.T));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddGenerateCommand(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("generate", "Continues a prompt with a checkpoint");
+  auto flags = std::make_shared<GenerateFlags>();
+  SamplingOptions& sampling = flags->sampling;
+  command->add_option("--checkpoint", flags->checkpoint, "Checkpoint or Hugging Face model directory")->required();
+  command->add_option("--prompt", flags->prompt, "Text to continue; empty: a new document");
+  command->add_option("--max-tokens", flags->max_tokens, "Tokens to write at most")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31))
+      ->capture_default_str();
+  command->add_option("--temperature", sampling.temperature, "Divides the logits; 0: always the likeliest token")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--top-k", sampling.top_k, "Draw among the K likeliest tokens only; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--top-p", sampling.top_p, "Draw among the likeliest tokens that together reach probability P")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--seed", sampling.seed, "The same seed gives the same text")->capture_default_str();
+  command->add_flag("--json", flags->json, "Print one JSON object with text, ids and tokens per second");
+  command->callback([flags] { RunCommand([&] { return Generate(*flags); }); });
+}
+
+}  // namespace ingot
