@@ -54,10 +54,10 @@ json_number() {
 floor=
 if [ ${#inputs[@]} = 0 ]; then
   headline "Sample corpus"
-  inputs=("$run/sample.txt")
-  floor=$("$ingot" sample-corpus --output "$run/sample.txt" --bytes 12000000 --seed 1 --json |
+  inputs=("$run/sample.jsonl")
+  floor=$("$ingot" sample-corpus --output "$run/sample.jsonl" --bytes 12000000 --seed 1 --json |
     json_number bits_per_byte)
-  echo "$run/sample.txt: its exact entropy is $floor bits per byte; no model can do better"
+  echo "$run/sample.jsonl: its exact entropy is $floor bits per byte; no model can do better"
 fi
 
 # Sizes follow the text: more text bears a larger vocabulary and a larger model. Compressed files count threefold.
@@ -78,7 +78,7 @@ headline "Tokenizer: $vocabulary tokens"
 
 headline "Token shards"
 "$ingot" data build --input "${inputs[@]}" --tokenizer "$run/tokenizer" --output "$run/data" \
-  --documents blank-line --validation-fraction 0.05 | tee "$run/data.log"
+  --validation-fraction 0.05 | tee "$run/data.log"
 tokens=$(awk '$1 == "training" { print $2 }' "$run/data.log")
 
 cat >"$run/config.textproto" <<CONFIG
@@ -94,14 +94,15 @@ data { path: "$run/data" sequence_length: 256 }
 training { steps: 20 micro_batch: 8 seed: 1 }
 optimizer { learning_rate: 3e-3 }
 schedule { kind: cosine warmup_steps: 10 }
-validation { every: 100 }
+validation { every: 100 tokens: 32768 }
 checkpoint { every: 200 keep_last: 2 }
 CONFIG
 
 headline "Pre-training: about $MINUTES minutes"
 # A trial of 20 steps tells this machine's speed; the length of the run follows from it.
 "$ingot" train --config "$run/config.textproto" --set validation.tokens=2048 --output "$run/trial" >/dev/null
-speed=$(grep '"tokens_per_second"' "$run/trial/metrics.jsonl" | json_number tokens_per_second)
+speed=$(sed -n 's/.*"tokens_per_second": *\([0-9.eE+]*\).*/\1/p' "$run/trial/metrics.jsonl" |
+  awk 'NR > 1 { seconds += 1 / $1 } END { print (NR - 1) / seconds }')  # the first step still warms up
 rm -r "$run/trial"
 steps=$(awk -v speed="$speed" -v minutes="$MINUTES" -v tokens="$tokens" 'BEGIN {
   step = 8 * 256                               # tokens of a step
@@ -111,14 +112,14 @@ steps=$(awk -v speed="$speed" -v minutes="$MINUTES" -v tokens="$tokens" 'BEGIN {
   printf "%d", steps < 100 ? 100 : steps
 }')
 sed -i -e "s/steps: 20 /steps: $steps /" -e "s/warmup_steps: 10 /warmup_steps: $((steps / 20)) /" \
-  -e "s/validation { every: 100 }/validation { every: $((steps / 8 + 1)) }/" "$run/config.textproto"
+  -e "s/every: 100 /every: $((steps / 8 + 1)) /" "$run/config.textproto"
 "$ingot" train --config "$run/config.textproto" --output "$run/run"
 checkpoint=$(find "$run/run/checkpoints" -maxdepth 1 -name 'step-*' | sort | tail -n 1)
 
 headline "Evaluation on text that was not trained on"
 figures=$("$ingot" eval --checkpoint "$checkpoint" --data "$run/data" --json)
 bits=$(json_number bits_per_byte <<<"$figures")
-echo "validation: loss $(json_number loss <<<"$figures"), $bits bits per byte"
+printf 'validation: loss %.4f, %.4f bits per byte\n' "$(json_number loss <<<"$figures")" "$bits"
 if [ -n "$floor" ]; then
   awk -v bits="$bits" -v floor="$floor" 'BEGIN {
     printf "floor: %.4f bits per byte (entropy of the sample language); the model is %.1f %% above it\n",
@@ -130,9 +131,11 @@ headline "A sample"
 
 headline "What you have now"
 cat <<EOT
-$checkpoint   the model: opens in transformers with AutoModelForCausalLM.from_pretrained(...)
-$run/tokenizer, $run/data   tokenizer and token shards
-$run/run/metrics.jsonl      the curves; also as TensorBoard events beside it
+In $run:
+  run/checkpoints/${checkpoint##*/}  the model: AutoModelForCausalLM.from_pretrained(...) of transformers opens it
+  run/metrics.jsonl          the curves, also as TensorBoard events beside it
+  tokenizer, data            tokenizer and token shards
+  config.textproto           what was trained, and how
 
 Next:
   build/release/ingot generate --checkpoint $checkpoint --prompt "Once"

@@ -3,6 +3,10 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,10 +25,25 @@ void TouchInParallel(char* memory, int64_t bytes) {
   });
 }
 
+// What the system can still give without swapping; no limit where it does not say.
+int64_t AvailableBytes() {
+  static constexpr char kField[] = "MemAvailable:";
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(kField, 0) == 0) return std::strtoll(line.c_str() + sizeof(kField) - 1, nullptr, 10) * 1024;
+  }
+  return std::numeric_limits<int64_t>::max();
+}
+
 }  // namespace
 
 absl::StatusOr<Arena> Arena::Create(std::string name, int64_t bytes) {
   bytes = std::max(kAlignment, Aligned(bytes));
+  // Asked first: the system grants mappings it cannot back, and kills the process when they are touched.
+  if (const int64_t available = AvailableBytes(); bytes > available) {
+    return absl::ResourceExhaustedError(absl::StrCat(name, ": ", bytes, " bytes of memory are planned, but only ",
+                                                     available, " are available: use a smaller micro-batch or model"));
+  }
   void* memory = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     return absl::ResourceExhaustedError(

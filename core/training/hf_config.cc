@@ -86,7 +86,7 @@ void AddGpt2(const ModelDims& dims, ordered_json& config) {
 }
 
 void AddIds(const SpecialIds& ids, ordered_json eos, ordered_json& config) {
-  config["bos_token_id"] = IdOrNull(ids.end_of_text);
+  config["bos_token_id"] = IdOrNull(ids.begin_of_text < 0 ? ids.end_of_text : ids.begin_of_text);
   config["eos_token_id"] = std::move(eos);
   config["pad_token_id"] = IdOrNull(ids.pad < 0 ? ids.end_of_text : ids.pad);
   config["transformers_version"] = kTransformersVersion;

@@ -84,13 +84,15 @@ absl::StatusOr<SpecialIds> ReadHfSpecialIds(const std::string& directory) {
   const std::string path = JoinPath(directory, "config.json");
   INGOT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
   INGOT_ASSIGN_OR_RETURN(const nlohmann::json config, ParseJson(text, path));
-  const auto id = [&config](const char* field) -> int64_t {
-    if (!config.is_object() || !config.contains(field)) return -1;
+  INGOT_ASSIGN_OR_RETURN(const ModelDims dims, ParseHfConfig(text, path));
+  const auto id = [&config, &dims](const char* field) -> int64_t {
+    if (!config.contains(field)) return -1;
     nlohmann::json value = config[field];
     if (value.is_array() && !value.empty()) value = nlohmann::json(value.front());
-    return value.is_number_integer() ? value.get<int64_t>() : -1;
+    const int64_t number = value.is_number_integer() ? value.get<int64_t>() : -1;
+    return number >= 0 && number < dims.V ? number : -1;
   };
-  return SpecialIds{.end_of_text = id("eos_token_id"), .pad = id("pad_token_id")};
+  return SpecialIds{.end_of_text = id("eos_token_id"), .pad = id("pad_token_id"), .begin_of_text = id("bos_token_id")};
 }
 
 absl::Status ReadHfWeights(const std::string& directory, const ParameterTable& table, Tensor parameters) {

@@ -16,6 +16,7 @@ namespace ingot {
 struct SpecialIds {
   int64_t end_of_text = 0;
   int64_t pad = 0;
+  int64_t begin_of_text = -1;  // -1: end_of_text, which documents begin after
 };
 
 // Writes the three files into an existing directory; weights as `dtype` (f32, bf16, f16; f16 overflow is an error).
@@ -26,7 +27,7 @@ absl::Status WriteHfModel(const std::string& directory, const ModelDims& dims, c
 // The dims that DIRECTORY/config.json describes. What we cannot compute exactly is refused by the field's name.
 absl::StatusOr<ModelDims> ReadHfConfig(const std::string& directory);
 
-// The ids that DIRECTORY/config.json names.
+// The ids that DIRECTORY/config.json names; -1 for one that it does not name or that is outside the vocabulary.
 absl::StatusOr<SpecialIds> ReadHfSpecialIds(const std::string& directory);
 
 // Reads DIRECTORY/model.safetensors (or its shards by the index) into the flat buffer; f32, bf16 and f16 are taken.

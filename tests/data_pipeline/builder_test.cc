@@ -7,8 +7,11 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "tests/data_pipeline/test_dataset.h"
+#include "tokenizer/hf_files.h"
+#include "tokenizer/trainer.h"
 
 namespace ingot {
 namespace {
@@ -70,6 +73,36 @@ TEST(Builder, BytesDoNotDependOnThreadsOrBatches) {
     EXPECT_GT(files.size(), 8u);
     if (first.empty()) first = files;
     EXPECT_EQ(files, first) << threads;
+  }
+}
+
+// With a real tokenizer the cuts of a long document must not change its ids, whatever lies around them.
+TEST(Builder, LongDocumentsHaveTheIdsOfTheWhole) {
+  const TestDirectory dir;
+  std::string text;
+  for (const std::string& document : SomeDocuments(400)) {
+    text += document + (document.size() % 3 == 0 ? "'s \xE4\xB8\xAD\xE6\x96\x87, \n\n  don't!\r\n" : " x1\n");
+  }
+  bool given = false;
+  const auto next = [&](std::string& document) -> absl::StatusOr<bool> {
+    document = text;
+    return !std::exchange(given, true);
+  };
+  TrainerOptions trainer;
+  trainer.vocabulary_size = 600;
+  const auto model = TrainTokenizer(next, trainer);
+  ASSERT_TRUE(model.ok()) << model.status();
+  ASSERT_TRUE(SaveTokenizer(*model, dir / "tokenizer").ok());
+  const auto encoder = LoadTextEncoder(dir / "tokenizer");
+  ASSERT_TRUE(encoder.ok()) << encoder.status();
+  std::vector<int32_t> whole;
+  encoder->make()(text, whole);
+  whole.push_back(encoder->end_of_text);
+  const std::string input = dir.Write("a.txt", text);
+  for (const size_t batch_bytes : {size_t{1}, size_t{7}, size_t{500}, text.size()}) {
+    const std::string output = dir / ("out" + std::to_string(batch_bytes));
+    BuildOptions options = {.inputs = {input}, .output = output, .validation_fraction = 0, .batch_bytes = batch_bytes};
+    EXPECT_EQ(TokensOf(MustBuild(options, *encoder), Split::kTraining), whole) << batch_bytes;
   }
 }
 

@@ -208,6 +208,38 @@ def check_exports(trained, checkpoint):
     check("a refused export leaves nothing", not list(trained.folder.glob("x.gguf*")))
 
 
+def check_masters(trained, checkpoint):
+    """A checkpoint of bf16 weights keeps the f32 ones, and the export takes them."""
+    output = trained.folder / "export-masters"
+    trained.run("export", "--checkpoint", checkpoint, "--dtype", "f32", "--output", output)
+    stored, exported = load_file(checkpoint / "model.safetensors"), load_file(output / "model.safetensors")
+    check("masters round to the weights", all(torch.equal(exported[k].to(torch.bfloat16), stored[k]) for k in stored))
+    check("masters are finer", any(not torch.equal(exported[k], stored[k].float()) for k in stored))
+
+
+def check_foreign(ingot, folder):
+    """Models that transformers itself made and cut into shards: read and written again without a changed bit."""
+    sizes = dict(vocab_size=96, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+                 num_key_value_heads=2, max_position_embeddings=32)
+    configs = {"llama": transformers.LlamaConfig(**sizes), "qwen2": transformers.Qwen2Config(**sizes),
+               "qwen3": transformers.Qwen3Config(**sizes, tie_word_embeddings=True),
+               "gpt2": transformers.GPT2Config(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=32)}
+    for name, config in configs.items():
+        for dtype, kind in (("f32", torch.float32), ("bf16", torch.bfloat16)):
+            torch.manual_seed(1)
+            source, target = folder / f"foreign-{name}-{dtype}", folder / f"again-{name}-{dtype}"
+            model = AutoModelForCausalLM.from_config(config).to(kind)
+            model.save_pretrained(source, max_shard_size="20KB")
+            check(f"foreign {name} {dtype}: is in shards", (source / "model.safetensors.index.json").exists())
+            result = subprocess.run([ingot, "export", "--checkpoint", source, "--dtype", dtype, "--output", target],
+                                    capture_output=True, text=True)
+            check(f"foreign {name} {dtype}: read", result.returncode == 0, result.stderr)
+            if result.returncode == 0:
+                ours = load(f"foreign {name} {dtype}", target, dtype=kind).state_dict()
+                same = all(torch.equal(ours[key], value) for key, value in model.state_dict().items())
+                check(f"foreign {name} {dtype}: same weights", same)
+
+
 def copy_of(source, target, **changes):
     shutil.copytree(source, target)
     config = json.loads((target / "config.json").read_text())
@@ -278,16 +310,19 @@ def main():
     parser.add_argument("--tools", type=pathlib.Path)
     options = parser.parse_args()
     ingot = options.ingot.resolve()
-    transformers.logging.set_verbosity_warning()
+    transformers.logging.disable_default_handler()  # said() hears it all
+    transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         models = random_models((options.tools or ingot.parent).resolve() / "ingot_write_model", folder)
         check_the_checks(models, folder)
         check_bad_files(ingot, models, folder)
+        check_foreign(ingot, folder)
         trained = Trained(ingot, folder)
         checkpoint = check_trained(trained, "trained llama")
-        check_trained(trained, "trained gpt2 as bf16", "model.architecture=gpt2", "checkpoint.weights_dtype=bf16")
+        half = check_trained(trained, "trained gpt2 as bf16", "model.architecture=gpt2", "checkpoint.weights_dtype=bf16")
         check_exports(trained, checkpoint)
+        check_masters(trained, half)
     print(f"{passed} passed, {failed} failed")
     return failed > 0
 

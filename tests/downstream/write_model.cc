@@ -67,8 +67,8 @@ int main(int argc, char** argv) {
     for (const bool tied : {true, false}) {
       variant.dims.tied_embeddings = tied;
       const std::string path = std::string(argv[1]) + "/" + variant.name + (tied ? "-tied-" : "-untied-");
-      WriteVariant(variant, ingot::DType::kF32, path + "f32");
-      WriteVariant(variant, ingot::DType::kBf16, path + "bf16");
+      ingot::WriteVariant(variant, ingot::DType::kF32, path + "f32");
+      ingot::WriteVariant(variant, ingot::DType::kBf16, path + "bf16");
     }
   }
   return 0;

@@ -27,8 +27,8 @@ struct ExportOptions {
 };
 
 // Beside the weights, what makes the directory complete; taken over byte for byte where present.
-constexpr const char* kCopied[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                   "chat_template.jinja", "README.md"};
+constexpr const char* kCopied[] = {"tokenizer.json",      "tokenizer_config.json",  "special_tokens_map.json",
+                                   "chat_template.jinja", "generation_config.json", "README.md"};
 constexpr uint64_t kMaxCopiedBytes = uint64_t{1} << 30;
 
 DType DTypeNamed(const std::string& name) {

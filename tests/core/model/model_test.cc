@@ -183,6 +183,12 @@ TEST(Model, RefusesWhatItCannotBe) {
   EXPECT_FALSE(Model::Create(dims, {.B = 1, .T = 4}).ok());
 }
 
+TEST(Model, RefusesMoreMemoryThanThereIs) {
+  const auto model = Model::Create(Variants()[0].dims, {.B = int64_t{1} << 26, .T = 24, .training = true});
+  ASSERT_FALSE(model.ok());
+  EXPECT_THAT(std::string(model.status().message()), testing::HasSubstr("use a smaller micro-batch"));
+}
+
 TEST(MemoryPlan, AddsUpAndPrints) {
   const MemoryPlan plan = Model::Plan(Variants()[0].dims, {.B = 1, .T = 8, .training = true});
   int64_t sum = 0;

@@ -150,6 +150,21 @@ TEST(HfConfig, RefusesWhatIsNotComputedExactly) {
   EXPECT_EQ(Refusal(LlamaDims(), json::parse(R"({"rope_scaling":null,"sliding_window":4096})")), "accepted");
 }
 
+TEST(HfConfig, IdsOutsideTheVocabularyAreNone) {
+  const TemporaryDirectory directory;
+  json config = Config(Gpt2Dims());
+  config["eos_token_id"] = json::array({7, 9});
+  config["bos_token_id"] = 50256;
+  ASSERT_TRUE(WriteFileAtomically(directory / "config.json", config.dump()).ok());
+  const auto ids = ReadHfSpecialIds(directory.path());
+  ASSERT_TRUE(ids.ok()) << ids.status();
+  EXPECT_EQ(ids->end_of_text, 7);
+  EXPECT_EQ(ids->begin_of_text, -1);
+  EXPECT_EQ(ids->pad, 8);
+  const SpecialIds three = {.end_of_text = 7, .pad = 8, .begin_of_text = 6};
+  EXPECT_EQ(HfConfigJson(Gpt2Dims(), DType::kF32, three)["bos_token_id"], 6);
+}
+
 class HfWeights : public testing::Test {
  protected:
   // Writes `model` as `dtype`, reads it into another one.
