@@ -78,18 +78,30 @@ std::string ExpectedValue(const FieldDescriptor& field) {
 }
 
 // Protobuf says: Message type "ingot.ModelConfig" has no field named "layer".
+//            or: Unknown enumeration value of "bert" for field "architecture".
 std::string InOurWords(const std::string& message) {
   const std::vector<std::string> parts = absl::StrSplit(message, '"');
-  if (parts.size() != 5 || !absl::StrContains(parts[2], "has no field named")) return message;
-  const Descriptor* type = RunConfig::descriptor()->file()->pool()->FindMessageTypeByName(parts[1]);
-  return type == nullptr ? message : UnknownField(*type, parts[3]);
+  if (parts.size() != 5) return message;
+  const google::protobuf::FileDescriptor* schema = RunConfig::descriptor()->file();
+  if (absl::StrContains(parts[2], "has no field named")) {
+    const Descriptor* type = schema->pool()->FindMessageTypeByName(parts[1]);
+    return type == nullptr ? message : UnknownField(*type, parts[3]);
+  }
+  for (int i = 0; i < schema->message_type_count(); ++i) {
+    const FieldDescriptor* field = schema->message_type(i)->FindFieldByName(parts[3]);
+    if (field == nullptr || field->enum_type() == nullptr) continue;
+    return absl::StrCat("expected ", ExpectedValue(*field), ", found ", parts[1]);
+  }
+  return message;
 }
 
+// Lines and columns count from 0.
 struct Collector : google::protobuf::io::ErrorCollector {
   Collector(const std::string& file, std::vector<std::string>& list) : name(file), problems(list) {}
   void AddError(int line, google::protobuf::io::ColumnNumber column, const std::string& message) override {
+    if (absl::StartsWith(message, "Unknown enumeration value")) FindBack(message, line, column);
     error_line = line;
-    // After a parse goes on, what follows an unknown field is told again.
+    // After a parse goes on, what stands before is told again.
     if (!seen.insert({line, column}).second) return;
     problems.push_back(absl::StrCat(name, ":", line + 1, ":", column + 1, ": ", InOurWords(message)));
   }
@@ -98,7 +110,21 @@ struct Collector : google::protobuf::io::ErrorCollector {
     AddError(line, column, message);
     error_line = kept;
   }
+  // The parser notices an unknown enum value after it has gone on to the next token: goes back to the value.
+  void FindBack(const std::string& message, int& line, int& column) const {
+    const std::vector<std::string> parts = absl::StrSplit(message, '"');
+    const std::vector<std::string> lines = absl::StrSplit(text, '\n');
+    for (int at = std::min(line, static_cast<int>(lines.size()) - 1); parts.size() > 1 && at >= 0; --at) {
+      const size_t before = at == line && column > 0 ? static_cast<size_t>(column - 1) : std::string::npos;
+      const size_t found = column == 0 && at == line ? std::string::npos : lines[at].rfind(parts[1], before);
+      if (found == std::string::npos) continue;
+      line = at;
+      column = static_cast<int>(found);
+      return;
+    }
+  }
   std::string name;
+  std::string text;  // what is being parsed
   std::vector<std::string>& problems;
   std::set<std::pair<int, int>> seen;
   int error_line = -1;
@@ -125,12 +151,11 @@ void ParseAll(std::string text, RunConfig& config, Collector& collector) {
   parser.RecordErrorsTo(&collector);
   parser.AllowUnknownField(true);
   parser.SetRecursionLimit(32);
-  while (!parser.ParseFromString(text, &config)) {
-    if (collector.problems.size() >= kMaxProblems) return;
-    const std::string_view line(text.data(), text.size());
-    if (collector.error_line < 0 || line.empty() || !BlankLine(text, collector.error_line)) return;
+  do {
+    collector.text = text;
     collector.error_line = -1;
-  }
+    if (parser.ParseFromString(text, &config) || collector.problems.size() >= kMaxProblems) return;
+  } while (collector.error_line >= 0 && BlankLine(text, collector.error_line));
 }
 
 }  // namespace

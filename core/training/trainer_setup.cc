@@ -123,7 +123,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
   if (dataset.tokens(Split::kValidation) > config.data().sequence_length()) {
     INGOT_ASSIGN_OR_RETURN(validation, OpenLoader(dataset, config, Split::kValidation));
   }
-  const double peak_flops = MeasureSgemmPeak();  // before the plan: its matrices are gone when the model comes
+  // Once a process, and before the plan: its matrices are gone when the model comes.
+  static const double peak_flops = MeasureSgemmPeak();
   const ParameterTable table = MakeParameterTable(DimsOf(config));
   PrintPlan(config, table, dataset);
   INGOT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Open(run_directory, config));

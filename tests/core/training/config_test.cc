@@ -78,8 +78,7 @@ TEST(Config, AllMistakesAreNamedAtOnce) {
   EXPECT_THAT(error, HasSubstr("c.textproto:2:"));
   EXPECT_THAT(error, HasSubstr("did you mean \"layers\"?"));
   EXPECT_THAT(error, HasSubstr("c.textproto:3:11"));
-  EXPECT_THAT(error, HasSubstr("c.textproto:4:"));
-  EXPECT_THAT(error, HasSubstr("bert"));
+  EXPECT_THAT(error, HasSubstr("c.textproto:4:17: expected one of llama, gpt2, found bert"));
   EXPECT_THAT(error, HasSubstr("model.heads: expected"));
   EXPECT_THAT(error, HasSubstr("training.steps: expected 1 to 1099511627776, found -1"));
   EXPECT_THAT(error, HasSubstr("= 768, found 1000"));
@@ -101,7 +100,7 @@ TEST(Config, NonsenseIsRefused) {
   EXPECT_NE(ErrorOf("}}}}"), "");
   EXPECT_NE(ErrorOf(std::string("\0\xff\n\x80 model", 10)), "");
   EXPECT_THAT(ErrorOf("optimizer { learning_rate: nan }"), HasSubstr("optimizer.learning_rate"));
-  EXPECT_THAT(ErrorOf("training { steps: 99999999999999999999 }"), HasSubstr("1:25"));
+  EXPECT_THAT(ErrorOf("training { steps: 99999999999999999999 }"), HasSubstr("1:19"));
   EXPECT_THAT(ErrorOf("training { steps: 1 steps: 2 }"), HasSubstr("steps"));
 }
 

@@ -43,7 +43,7 @@ class EvaluateTest : public TinyRun {
  protected:
   void SetUp() override {
     TinyRun::SetUp();
-    ASSERT_TRUE(Train("run", {"training.steps=30"}).ok());
+    ASSERT_TRUE(Train("run", {"training.steps=30", "model.context=64"}).ok());
     auto tokenizer = Tokenizer::Load(directory_ / "data-tokenizer");
     ASSERT_TRUE(tokenizer.ok());
     tokenizer_ = std::make_unique<Tokenizer>(*tokenizer);
@@ -110,7 +110,7 @@ TEST_F(EvaluateTest, ChoicesAreScoredByTheirOwnTokens) {
   for (int64_t gold = 0; gold < 3; ++gold) {
     ChoiceQuestion asked = question;
     asked.gold = gold;
-    const auto result = RunTask(*ModelOf(2, 16), *tokenizer_, {asked});
+    const auto result = RunTask(*ModelOf(2, 64), *tokenizer_, {asked});
     ASSERT_TRUE(result.ok());
     EXPECT_EQ(result->right, gold == best ? 1 : 0) << gold;
   }
@@ -121,7 +121,7 @@ TEST_F(EvaluateTest, AModelKnowsItsOwnLanguage) {
       {.query = "the cat", .choices = {"sees the dog.", "dog dog the."}, .gold = 0},
       {.query = "", .choices = {".. ", "my old friend likes"}, .gold = 1},
       {.query = "a small bird likes my old", .choices = {"cat", "friend"}, .gold = 1}};
-  const auto result = RunTask(*ModelOf(4, 16), *tokenizer_, questions);
+  const auto result = RunTask(*ModelOf(4, 64), *tokenizer_, questions);
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->questions, 3);
   EXPECT_GE(result->right_normalised, 2);
