@@ -1,5 +1,7 @@
 #include "kernels/attention.h"
 
+#include "kernels/checks.h"
+
 namespace ingot {
 namespace {
 
@@ -26,6 +28,8 @@ void AttentionForward::Check() const {
   const int64_t B = q.dim(0), H = q.dim(1), T = q.dim(2), D = q.dim(3);
   INGOT_CHECK_SHAPE(y, B, T, H * D);
   INGOT_CHECK_SHAPE(lse, B, H, T);
+  CheckF32(kName, {q, k, v, y, lse});
+  CheckApart(kName, {y, lse}, {q, k, v, document_start});
 }
 
 Work AttentionForward::Cost() const {
@@ -42,6 +46,8 @@ void AttentionBackward::Check() const {
   INGOT_CHECK_SHAPE(dq, B, H, T, D);
   INGOT_CHECK_SHAPE(dk, B, K, T, D);
   INGOT_CHECK_SHAPE(dv, B, K, T, D);
+  CheckF32(kName, {dy, q, k, v, y, lse, dq, dk, dv});
+  CheckApart(kName, {dq, dk, dv}, {dy, q, k, v, document_start, y, lse});
 }
 
 Work AttentionBackward::Cost() const {

@@ -1,5 +1,7 @@
 #include "kernels/cached_attention.h"
 
+#include "kernels/checks.h"
+
 namespace ingot {
 
 void CachedAttention::Check() const {
@@ -11,6 +13,8 @@ void CachedAttention::Check() const {
   INGOT_CHECK_SHAPE(y, N, H * D);
   INGOT_CHECK(K > 0 && H % K == 0, "%lld query heads do not divide among %lld key heads", static_cast<long long>(H),
               static_cast<long long>(K));
+  CheckF32(kName, {q, k_new, v_new, k_cache, v_cache, y});
+  CheckApart(kName, {k_cache, v_cache, y}, {q, k_new, v_new});
   INGOT_CHECK(past >= 0 && past + N <= P, "%lld old and %lld new tokens in a cache of %lld",
               static_cast<long long>(past), static_cast<long long>(N), static_cast<long long>(P));
 }

@@ -1,5 +1,7 @@
 #include "kernels/lm_head_cross_entropy.h"
 
+#include "kernels/checks.h"
+
 namespace ingot {
 
 void LmHeadCrossEntropy::Check() const {
@@ -14,7 +16,8 @@ void LmHeadCrossEntropy::Check() const {
   INGOT_CHECK(dx.absent() == dw.absent(), "dx and dw are given both or not at all");
   INGOT_CHECK_OPTIONAL_SHAPE(dx, R, C);
   INGOT_CHECK_OPTIONAL_SHAPE(dw, V, C);
-  INGOT_CHECK(dx.ptr == nullptr || dx.ptr != x.ptr, "dx may not be x");
+  CheckF32(kName, {x, w, losses, dx, dw});
+  CheckApart(kName, {losses, greedy, dx, dw}, {x, w, targets});
 }
 
 Work LmHeadCrossEntropy::Cost() const {

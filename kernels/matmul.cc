@@ -1,5 +1,7 @@
 #include "kernels/matmul.h"
 
+#include "kernels/checks.h"
+
 namespace ingot {
 
 void MatmulForward::Check() const {
@@ -8,6 +10,8 @@ void MatmulForward::Check() const {
   INGOT_CHECK_SHAPE(w, O, I);
   INGOT_CHECK_OPTIONAL_SHAPE(bias, O);
   INGOT_CHECK_SHAPE(y, R, O);
+  CheckF32(kName, {x, w, bias, y});
+  CheckApart(kName, {y}, {x, w, bias});
 }
 
 Work MatmulForward::Cost() const {
@@ -23,7 +27,8 @@ void MatmulBackward::Check() const {
   INGOT_CHECK_OPTIONAL_SHAPE(dx, R, I);
   INGOT_CHECK_SHAPE(dw, O, I);
   INGOT_CHECK_OPTIONAL_SHAPE(dbias, O);
-  INGOT_CHECK(dx.ptr == nullptr || (dx.ptr != dy.ptr && dx.ptr != x.ptr), "dx may not be dy or x");
+  CheckF32(kName, {dy, x, w, dx, dw, dbias});
+  CheckApart(kName, {dx, dw, dbias}, {dy, x, w});
 }
 
 Work MatmulBackward::Cost() const {

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -49,14 +48,13 @@ ordered_json HeadJson(const TokenizerModel& model) {
                      {"normalized", false},
                      {"special", true}});
   }
-  ordered_json post_processor = ByteLevelJson(false);
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
           {"added_tokens", std::move(added)},
           {"normalizer", nullptr},
           {"pre_tokenizer", PreTokenizerJson(model.pattern)},
-          {"post_processor", std::move(post_processor)},
+          {"post_processor", ByteLevelJson(false)},
           {"decoder", ByteLevelJson(true)}};
 }
 
@@ -100,12 +98,9 @@ ordered_json ConfigJson(const TokenizerModel& model, int64_t model_max_length) {
   return config;
 }
 
-// Whether `directory` may be replaced: it holds nothing, or nothing but a tokenizer's files.
-absl::StatusOr<bool> MayReplace(const std::string& directory) {
-  INGOT_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(directory));
-  return std::all_of(names.begin(), names.end(), [](const std::string& name) {
-    return std::find(std::begin(kFiles), std::end(kFiles), name) != std::end(kFiles);
-  });
+std::string WithoutTrailingSlashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
 }
 
 // Moves the finished directory into its place.
@@ -155,19 +150,24 @@ absl::Status WriteTokenizerFiles(const TokenizerModel& model, int64_t model_max_
   return write("chat_template.jinja", std::string(ChatTemplate()));
 }
 
-absl::Status SaveTokenizer(const TokenizerModel& model, const std::string& directory) {
-  std::string target = directory;
-  while (target.size() > 1 && target.back() == '/') target.pop_back();
-  if (FileExists(target) && !DirectoryExists(target)) {
+absl::Status CheckTokenizerOutput(const std::string& directory) {
+  const std::string target = WithoutTrailingSlashes(directory);
+  if (!DirectoryExists(target)) {
+    if (!FileExists(target)) return absl::OkStatus();
     return absl::AlreadyExistsError(absl::StrCat(target, " is a file, expected a directory to make"));
   }
-  if (DirectoryExists(target)) {
-    INGOT_ASSIGN_OR_RETURN(const bool may_replace, MayReplace(target));
-    if (!may_replace) {
-      return absl::AlreadyExistsError(
-          absl::StrCat(target, " holds other files than a tokenizer's; give another --output"));
-    }
+  INGOT_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(target));
+  for (const std::string& name : names) {
+    if (std::find(std::begin(kFiles), std::end(kFiles), name) != std::end(kFiles)) continue;
+    return absl::AlreadyExistsError(
+        absl::StrCat(target, " holds other files than a tokenizer's (", name, "); give another --output"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status SaveTokenizer(const TokenizerModel& model, const std::string& directory) {
+  INGOT_RETURN_IF_ERROR(CheckTokenizerOutput(directory));
+  const std::string target = WithoutTrailingSlashes(directory);
   const std::string temporary = absl::StrCat(target, ".tmp-", getpid());
   INGOT_RETURN_IF_ERROR(RemoveRecursively(temporary));
   INGOT_RETURN_IF_ERROR(CreateDirectories(temporary));

@@ -26,8 +26,12 @@ std::string WriteTokenizerJson(const TokenizerModel& model);
 // tokens; 0 leaves it out.
 absl::Status WriteTokenizerFiles(const TokenizerModel& model, int64_t model_max_length, const std::string& directory);
 
-// Makes `directory` with the files in it, whole or not at all. An existing one is replaced if it holds nothing but
-// such files, and refused otherwise.
+// Whether SaveTokenizer may make `directory`: it does not exist, is empty, or holds nothing but a tokenizer's files. To
+// be asked before long work, too.
+absl::Status CheckTokenizerOutput(const std::string& directory);
+
+// Makes `directory` with the files in it, whole or not at all. An existing one is replaced or
+// refused as CheckTokenizerOutput says.
 absl::Status SaveTokenizer(const TokenizerModel& model, const std::string& directory);
 
 }  // namespace ingot

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/checks.h"
 #include "kernels/cpu/attention_tile.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/panels.h"
@@ -22,6 +23,7 @@ float ScaleOr(float scale, int64_t D) { return scale != 0 ? scale : 1 / std::sqr
 int64_t AttentionForward::ScratchBytes() const { return Context::ScratchFor<float>(omp_get_max_threads() * kTile); }
 
 void AttentionForward::OnCpu(Context& ctx) const {
+  CheckMemory(kName, {q, k, v, document_start, y, lse});
   const int64_t B = q.dim(0), H = q.dim(1), T = q.dim(2), D = q.dim(3), K = k.dim(1);
   const int32_t* const starts = document_start.data<int32_t>();
   float* const scores = ctx.Scratch<float>(omp_get_max_threads() * kTile);
@@ -135,6 +137,7 @@ int64_t AttentionBackward::ScratchBytes() const {
 }
 
 void AttentionBackward::OnCpu(Context& ctx) const {
+  CheckMemory(kName, {dy, q, k, v, document_start, y, lse, dq, dk, dv});
   const int64_t B = q.dim(0), H = q.dim(1), T = q.dim(2), D = q.dim(3), K = k.dim(1), lanes = Lanes(B, K, T);
   float* const delta = ctx.Scratch<float>(Count(lse));
   float* const dq_lanes = ctx.Scratch<float>((lanes - 1) * Count(q));

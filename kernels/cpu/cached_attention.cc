@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/checks.h"
 #include "kernels/cpu/attention_tile.h"
 
 namespace ingot {
@@ -24,6 +25,7 @@ void Append(const CachedAttention& op, int64_t head) {
 int64_t CachedAttention::ScratchBytes() const { return Context::ScratchFor<float>(omp_get_max_threads() * kTile); }
 
 void CachedAttention::OnCpu(Context& ctx) const {
+  CheckMemory(kName, {q, k_new, v_new, k_cache, v_cache, y});
   const int64_t H = q.dim(0), N = q.dim(1), D = q.dim(2), K = k_new.dim(0), P = k_cache.dim(1), group = H / K;
   float* const scores = ctx.Scratch<float>(omp_get_max_threads() * kTile);
   // A run is what one key head's queries make as rows behind each other: the N queries of each head or, for one new

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/checks.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/vector_loops.h"
@@ -138,6 +139,7 @@ int64_t LmHeadCrossEntropy::ScratchBytes() const {
 }
 
 void LmHeadCrossEntropy::OnCpu(Context& ctx) const {
+  CheckMemory(kName, {x, w, targets, losses, greedy, dx, dw});
   const int64_t R = x.dim(0), V = w.dim(0), rows = ChunkRows(R);
   const Pieces panels = CutInto(V, kColumns);
   const Chunk chunk = {.panels = panels,

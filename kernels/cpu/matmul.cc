@@ -1,6 +1,7 @@
 // In this file M, N and `inner` keep their BLAS meaning: an (M, N) output, each element a sum over `inner` terms.
 #include "kernels/matmul.h"
 
+#include "kernels/checks.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/panels.h"
 
@@ -31,6 +32,7 @@ void AddBias(const float* bias, int64_t rows, int64_t columns, float* y, int64_t
 }  // namespace
 
 void MatmulForward::OnCpu(Context&) const {
+  CheckMemory(kName, {x, w, bias, y});
   const int64_t R = x.dim(0), I = x.dim(1), O = w.dim(0);
   const float *const in = x.data<float>(), *const weights = w.data<float>(), *const b = bias.data<float>();
   float* const out = y.data<float>();
@@ -44,6 +46,7 @@ void MatmulForward::OnCpu(Context&) const {
 }
 
 void MatmulBackward::OnCpu(Context&) const {
+  CheckMemory(kName, {dy, x, w, dx, dw, dbias});
   const int64_t R = dy.dim(0), O = dy.dim(1), I = x.dim(1);
   const float *const dout = dy.data<float>(), *const in = x.data<float>(), *const weights = w.data<float>();
   float *const din = dx.data<float>(), *const dweights = dw.data<float>(), *const db = dbias.data<float>();

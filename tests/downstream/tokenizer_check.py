@@ -9,14 +9,17 @@ fall on the borders of the split patterns, for all four patterns. Ends with `N p
 import argparse
 import base64
 import json
+import os
 import pathlib
 import random
 import subprocess
 import sys
 import tempfile
 
+os.environ["TOKENIZERS_PARALLELISM"] = "true"  # read when the package is first used
+
 import tiktoken
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 PATTERNS = ("qwen2", "gpt2", "llama3", "digits")
 SPECIALS = 64

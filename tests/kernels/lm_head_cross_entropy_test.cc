@@ -73,14 +73,8 @@ struct Data {
   void ExpectGradients(double z_loss, const Floats& start) const {
     const Reference reference = {R, C, V, targets, z_loss};
     const Arrays<double> in = {Doubles(x), Doubles(w), std::vector<double>(R, 0.25)};
-    ExpectClose(
-        dx, [&](const Arrays<double>& a) { return Gradient(reference, a, 0); }, in, V + C);
-    const auto with_start = [&](const Arrays<double>& a) {
-      std::vector<double> gradient = Gradient(reference, a, 1);
-      for (size_t i = 0; i < start.size(); ++i) gradient[i] += static_cast<double>(start[i]);
-      return gradient;
-    };
-    ExpectClose(dw, with_start, in, R + C);
+    ExpectClose(dx, GradientOf(reference, 0), in, V + C);
+    ExpectClose(dw, GradientOf(reference, 1, start), in, R + C);
   }
 
   int64_t R, C, V;
@@ -118,7 +112,7 @@ TEST(LmHeadTest, SeveralPanelsAndChunks) {
   RunOp(alone.Op());
   const Reference reference = {1, 24, 1031, alone.targets};
   const Arrays<double> in = {Doubles(alone.x), Doubles(alone.w), {0.25}};
-  const auto gradient = [&](const Arrays<double>& a) { return Gradient(reference, a, 0); };
+  const Function gradient = GradientOf(reference, 0);
   ExpectClose(alone.dx, gradient, in, 1031 + 24);
   ExpectClose(Floats(data.dx.end() - 24, data.dx.end()), gradient, in, 1031 + 24);
 }

@@ -46,31 +46,31 @@ struct Data {
                          .dw = View(dw, {O, I}),
                          .dbias = View(dbias, {O})});
   }
+  void BackwardInto(Floats& gradient_of_x) {
+    Floats gradient(O * I);
+    RunOp(MatmulBackward{.dy = View(dy, {R, O}),
+                         .x = View(x, {R, I}),
+                         .w = View(w, {O, I}),
+                         .dx = View(gradient_of_x, {R, I}),
+                         .dw = View(gradient, {O, I})});
+  }
   Arrays<double> In() const { return {Doubles(x), Doubles(w), Doubles(bias), Doubles(dy)}; }
 
   int64_t R, I, O;
   Floats x, w, bias, dy, dx, dw, dbias;
 };
 
-// `start` is what a += output held before.
-Function Derivative(const Data& data, size_t index, Floats start = {}) {
-  return [reference = Reference{data.R, data.I, data.O}, index, start](const Arrays<double>& in) {
-    std::vector<double> gradient = Gradient(reference, in, index);
-    for (size_t i = 0; i < start.size(); ++i) gradient[i] += static_cast<double>(start[i]);
-    return gradient;
-  };
-}
-
 class Matmul : public testing::TestWithParam<std::tuple<int, int, int>> {};
 
 TEST_P(Matmul, ForwardAndBackward) {
   const auto [R, I, O] = GetParam();
   Data data(R, I, O);
-  ExpectClose(data.Forward(), Reference{R, I, O}, data.In(), I);
+  const Reference reference = {R, I, O};
+  ExpectClose(data.Forward(), reference, data.In(), I);
   data.Backward();
-  ExpectClose(data.dx, Derivative(data, 0), data.In(), O);
-  ExpectClose(data.dw, Derivative(data, 1, Normal(data.O * data.I, 5)), data.In(), R);
-  ExpectClose(data.dbias, Derivative(data, 2, Normal(data.O, 6)), data.In(), R);
+  ExpectClose(data.dx, GradientOf(reference, 0), data.In(), O);
+  ExpectClose(data.dw, GradientOf(reference, 1, Normal(data.O * data.I, 5)), data.In(), R);
+  ExpectClose(data.dbias, GradientOf(reference, 2, Normal(data.O, 6)), data.In(), R);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Matmul,
@@ -132,11 +132,12 @@ TEST(MatmulTest, BitsDoNotDependOnThreads) {
   }
 }
 
-TEST(MatmulDeathTest, RefusesWrongShapes) {
+TEST(MatmulDeathTest, RefusesWrongShapesAndSharedMemory) {
   Data data(2, 3, 4);
   Floats y(6);
   EXPECT_DEATH(RunOp(MatmulForward{.x = View(data.x, {2, 3}), .w = View(data.w, {4, 3}), .y = View(y, {2, 3})}),
                "y must be");
+  EXPECT_DEATH(data.BackwardInto(data.x), "shares memory with an input");
 }
 
 }  // namespace

@@ -133,6 +133,15 @@ TEST(MergingTest, TokensUsedBeforeTheyAreMade) {
   ExpectThreeWaysEqual(model, 4, 60);
 }
 
+// The worked example of docs/tokenizer_files.md.
+TEST(EncoderTest, ExampleOfThePage) {
+  TrainerOptions options;
+  options.vocabulary_size = 321;
+  const auto model = TrainTokenizer(SourceOf({"abab"}), options);
+  ASSERT_TRUE(model.ok());
+  EXPECT_THAT(Encoded(Tokenizer(std::make_shared<TokenizerModel>(*model)), "ab abab"), ElementsAre(256, 220, 256, 256));
+}
+
 TEST(EncoderTest, EmptyTextHasNoIds) { EXPECT_THAT(Encoded(SmallTokenizer(SplitPattern::kQwen2), ""), IsEmpty()); }
 
 TEST(EncoderTest, HostileTextEnds) {

@@ -39,6 +39,7 @@ struct TokenizerOptions {
   std::string output = kStandardStream;
   std::string tokenizer;
   std::string pattern = "qwen2";
+  std::string documents = "whole-file";
   std::string field = "text";
   std::string format = "text";
   std::vector<std::string> specials;
@@ -48,8 +49,6 @@ struct TokenizerOptions {
   bool end_of_text = false;
   TrainerOptions training;
 };
-
-// --- train
 
 double SecondsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -83,6 +82,7 @@ class ProgressLine {
 absl::StatusOr<std::unique_ptr<DocumentReader>> OpenDocuments(const TokenizerOptions& options) {
   DocumentOptions documents;
   documents.text_field = options.field;
+  documents.blank_line_documents = options.documents == "blank-line";
   documents.skip_bad_lines = options.skip_bad_lines;
   return DocumentReader::Open(options.input, documents);
 }
@@ -90,19 +90,28 @@ absl::StatusOr<std::unique_ptr<DocumentReader>> OpenDocuments(const TokenizerOpt
 void PrintTraining(const TokenizerModel& model, const TokenizerOptions& options, const DocumentCounts& counts,
                    double seconds) {
   if (options.json) {
-    absl::PrintF("{\"tokens\": %d, \"merges\": %d, \"documents\": %d, \"bytes\": %d, \"seconds\": %.3f}\n",
-                 model.tokens.size(), model.merges.size(), counts.documents, counts.text_bytes, seconds);
+    absl::PrintF(
+        "{\"tokens\": %d, \"merges\": %d, \"documents\": %d, \"bytes\": %d, \"bad_lines\": %d, "
+        "\"invalid_utf8_documents\": %d, \"seconds\": %.3f}\n",
+        model.tokens.size(), model.merges.size(), counts.documents, counts.text_bytes, counts.bad_lines,
+        counts.invalid_utf8_documents, seconds);
     return;
   }
   absl::PrintF("%d tokens (256 bytes, %d merges, %d special) from %d documents, %.1f MB, in %.1f s: %s\n",
                model.tokens.size(), model.merges.size(), model.special_ids.size(), counts.documents,
                static_cast<double>(counts.text_bytes) / 1e6, seconds, options.output);
+  if (counts.bad_lines > 0) absl::PrintF("%d bad lines skipped\n", counts.bad_lines);
+  if (counts.invalid_utf8_documents > 0) {
+    absl::PrintF("%d documents are not valid UTF-8; their bytes were taken as they are\n",
+                 counts.invalid_utf8_documents);
+  }
 }
 
 absl::Status Train(TokenizerOptions options) {
   const auto begin = std::chrono::steady_clock::now();
   INGOT_ASSIGN_OR_RETURN(options.training.pattern, ParseSplitPattern(options.pattern));
   INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<DocumentReader> reader, OpenDocuments(options));
+  INGOT_RETURN_IF_ERROR(CheckTokenizerOutput(options.output));
   ProgressLine line;
   options.training.progress = [&line](const TrainerProgress& progress) { line.Show(progress); };
   const TextSource source = [&reader](std::string& text) { return reader->Next(text); };
@@ -113,8 +122,6 @@ absl::Status Train(TokenizerOptions options) {
   PrintTraining(*model, options, reader->counts(), SecondsSince(begin));
   return absl::OkStatus();
 }
-
-// --- import
 
 absl::StatusOr<TokenizerModel> ReadForeign(const TokenizerOptions& options) {
   const std::vector<std::string>& input = options.input;
@@ -136,14 +143,13 @@ absl::StatusOr<TokenizerModel> ReadForeign(const TokenizerOptions& options) {
 }
 
 absl::Status Import(const TokenizerOptions& options) {
+  INGOT_RETURN_IF_ERROR(CheckTokenizerOutput(options.output));
   INGOT_ASSIGN_OR_RETURN(const TokenizerModel model, ReadForeign(options));
   INGOT_RETURN_IF_ERROR(SaveTokenizer(model, options.output));
   absl::PrintF("%d tokens, %d merges, %d special, pattern %s: %s\n", model.tokens.size(), model.merges.size(),
                model.special_ids.size(), std::string(SplitPatternName(model.pattern)), options.output);
   return absl::OkStatus();
 }
-
-// --- encode and decode
 
 // Standard output or a file, by one interface; a file is not in its place before Close().
 class Output {
@@ -303,8 +309,6 @@ absl::Status Decode(const TokenizerOptions& options) {
   return output.Close();
 }
 
-// --- the command line
-
 CLI::App* AddSubcommand(CLI::App& parent, const char* name, const char* description,
                         const std::shared_ptr<TokenizerOptions>& options,
                         std::function<absl::Status(const TokenizerOptions&)> work) {
@@ -314,6 +318,9 @@ CLI::App* AddSubcommand(CLI::App& parent, const char* name, const char* descript
 }
 
 void AddDocumentOptions(CLI::App& command, TokenizerOptions& options) {
+  command.add_option("--documents", options.documents, "what one document of a .txt file is")
+      ->check(CLI::IsMember({"whole-file", "blank-line"}))
+      ->capture_default_str();
   command.add_option("--field", options.field, "field of a JSON line that holds the text")->capture_default_str();
   command.add_flag("--skip-bad-lines", options.skip_bad_lines, "pass over JSON lines that cannot be used");
 }

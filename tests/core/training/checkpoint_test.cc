@@ -132,9 +132,9 @@ TEST(CheckpointStore, SavesTheSameStepAgain) {
   ASSERT_TRUE(store.Save(model.contents(5)).ok());
   EXPECT_EQ(Everything(run.path()), first);
   ASSERT_TRUE(store.Save(model.contents(5), /*marked=*/true).ok());
-  EXPECT_TRUE(ReadManifest(Step(run, 5))->marked);
+  EXPECT_TRUE(ReadCheckpointManifest(Step(run, 5))->marked);
   ASSERT_TRUE(store.Save(model.contents(5)).ok());
-  EXPECT_TRUE(ReadManifest(Step(run, 5))->marked) << "a mark stays";
+  EXPECT_TRUE(ReadCheckpointManifest(Step(run, 5))->marked) << "a mark stays";
   ASSERT_TRUE(store.Save(other.contents(5)).ok());
   ASSERT_TRUE(LoadWeights(Step(run, 5), model.table, model.parameters()).ok());
   EXPECT_EQ(model.values[0], other.values[0]);
@@ -174,7 +174,7 @@ TEST(LoadCheckpoint, FindsFlippedBits) {
   ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(model.contents(1)).ok());
   const std::string directory = Step(run, 1);
   std::vector<std::string> files = {"MANIFEST.json"};
-  const Manifest manifest = *ReadManifest(directory);
+  const Manifest manifest = *ReadCheckpointManifest(directory);
   for (const auto& file : manifest.files) files.push_back(file.first);
   EXPECT_EQ(files.size(), 7u);
   for (const std::string& file : files) {
@@ -228,7 +228,7 @@ TEST(LoadCheckpoint, SurvivesABadFileWithAGoodManifest) {
        {"model.safetensors", "training_state/optimizer-00000-of-00001.safetensors", "training_state/state.json"}) {
     const std::string path = JoinPath(directory, file), whole = *ReadFile(path);
     ASSERT_TRUE(WriteFileAtomically(path, header_of_2_60).ok());
-    Manifest manifest = *ReadManifest(directory);
+    Manifest manifest = *ReadCheckpointManifest(directory);
     manifest.files[file] = *RecordOf(path);
     ASSERT_TRUE(WriteFileAtomically(JoinPath(directory, kManifestName), ManifestText(manifest)).ok());
     EXPECT_TRUE(VerifyCheckpoint(directory).ok());

@@ -14,7 +14,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 
 std::string Preset(const std::string& name) {
   return JoinPath(JoinPath(INGOT_SOURCE_DIR, "configs"), name + ".textproto");
@@ -54,7 +53,7 @@ INSTANTIATE_TEST_SUITE_P(All, Presets,
                                            PresetSize{"gpt2_124m", 0, 124'000'000, 125'000'000},
                                            PresetSize{"llama_60m", 0, 57'000'000, 63'000'000},
                                            PresetSize{"qwen3_0_6b", 0, 590'000'000, 600'000'000}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& preset) { return preset.param.name; });
 
 TEST(Config, EveryPresetIsTested) {
   const auto names = ListDirectory(JoinPath(INGOT_SOURCE_DIR, "configs"));

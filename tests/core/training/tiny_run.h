@@ -35,7 +35,9 @@ inline void MakeTinyDataset(const TemporaryDirectory& directory, const std::stri
     document = text;
     return given++ == 0;
   };
-  const auto model = TrainTokenizer(source, {.vocabulary_size = 340});
+  TrainerOptions training;
+  training.vocabulary_size = 340;
+  const auto model = TrainTokenizer(source, training);
   ASSERT_TRUE(model.ok()) << model.status();
   ASSERT_TRUE(CreateDirectories(tokenizer).ok());
   ASSERT_TRUE(WriteTokenizerFiles(*model, 16, tokenizer).ok());
