@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "tokenizer/json_fields.h"
 

@@ -1,7 +1,9 @@
 // Reading tokenizer.json: exactly the shapes that our encoder equals, all else refused by field.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/status_macros.h"

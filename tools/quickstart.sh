@@ -63,7 +63,10 @@ fi
 # Sizes follow the text: more text bears a larger vocabulary and a larger model. Compressed files count threefold.
 bytes=$(find "${inputs[@]}" -type f -printf '%s %f\n' |
   awk '{ sum += $1 * ($2 ~ /\.(gz|zst)$/ ? 3 : 1) } END { printf "%d", sum }')
-if [ "$bytes" -lt 300000 ]; then
+context=256
+if [ "$bytes" -lt 60000 ]; then
+  vocabulary=400 layers=2 channels=64 heads=2 context=64
+elif [ "$bytes" -lt 300000 ]; then
   vocabulary=512 layers=4 channels=96 heads=3
 elif [ "$bytes" -lt 3000000 ]; then
   vocabulary=1024 layers=4 channels=128 heads=4
@@ -73,8 +76,24 @@ else
   vocabulary=8192 layers=6 channels=256 heads=8
 fi
 
+if [ -n "$floor" ]; then  # the sample language has about a thousand words
+  vocabulary=1024 layers=4 channels=128 heads=4
+fi
+
+# train_tokenizer SIZE: fails with the reason in tokenizer.log.
+train_tokenizer() {
+  "$ingot" tokenizer train --input "${inputs[@]}" --vocab-size "$1" --output "$run/tokenizer" 2>"$run/tokenizer.log"
+}
+
 headline "Tokenizer: $vocabulary tokens"
-"$ingot" tokenizer train --input "${inputs[@]}" --vocab-size $vocabulary --output "$run/tokenizer"
+if ! train_tokenizer $vocabulary; then
+  # A text that repeats itself bears fewer tokens than its size suggests; then it gets as many as it bears.
+  most=$(sed -n 's/.*supports at most \([0-9]*\).*/\1/p' "$run/tokenizer.log")
+  if [ -z "$most" ] || ! train_tokenizer "$most"; then
+    cat "$run/tokenizer.log" >&2
+    exit 1
+  fi
+fi
 
 headline "Token shards"
 "$ingot" data build --input "${inputs[@]}" --tokenizer "$run/tokenizer" --output "$run/data" \
@@ -90,7 +109,7 @@ model {
   heads: $heads
   feed_forward: $((channels * 8 / 3 / 32 * 32))
 }
-data { path: "$run/data" sequence_length: 256 }
+data { path: "$run/data" sequence_length: $context }
 training { steps: 20 micro_batch: 8 seed: 1 }
 optimizer { learning_rate: 3e-3 }
 schedule { kind: cosine warmup_steps: 10 }
@@ -104,8 +123,7 @@ headline "Pre-training: about $MINUTES minutes"
 speed=$(sed -n 's/.*"tokens_per_second": *\([0-9.eE+]*\).*/\1/p' "$run/trial/metrics.jsonl" |
   awk 'NR > 1 { seconds += 1 / $1 } END { print (NR - 1) / seconds }')  # the first step still warms up
 rm -r "$run/trial"
-steps=$(awk -v speed="$speed" -v minutes="$MINUTES" -v tokens="$tokens" 'BEGIN {
-  step = 8 * 256                               # tokens of a step
+steps=$(awk -v speed="$speed" -v minutes="$MINUTES" -v tokens="$tokens" -v step=$((8 * context)) 'BEGIN {
   steps = 0.9 * speed * minutes * 60 / step    # a tenth of the time is for validation and checkpoints
   most = 12 * tokens / step                    # more passes over the same text only learn it by heart
   if (steps > most) steps = most

@@ -17,7 +17,7 @@
 namespace ingot {
 namespace {
 
-constexpr int64_t kB = 2, kT = 24, kSteps = 20;
+constexpr int64_t kSteps = 20;
 constexpr float kLearningRate = 3e-3f, kBeta1 = 0.9f, kBeta2 = 0.95f, kEps = 1e-8f, kDecay = 0.1f, kClip = 1;
 
 template <typename T>
@@ -27,6 +27,15 @@ void Write(const std::filesystem::path& path, const T* values, int64_t N) {
 
 void Append(std::vector<int32_t>& all, const std::vector<int32_t>& batch) {
   all.insert(all.end(), batch.begin(), batch.end());
+}
+
+// Large enough that every op cuts its work: rows of the head into chunks, the vocabulary and products into panels,
+// queries and keys into tiles.
+Variant Large(Architecture architecture) {
+  ModelDims dims = {.L = 2, .C = 192, .H = 6, .K = 2, .D = 32, .F = 520, .V = 1088, .T = 200};
+  dims.architecture = architecture;
+  if (architecture == Architecture::kGpt2) dims.K = dims.H;
+  return {architecture == Architecture::kGpt2 ? "gpt2_large" : "llama_large", dims};
 }
 
 nlohmann::json Describe(const Variant& variant, const Model& model) {
@@ -53,7 +62,7 @@ nlohmann::json Describe(const Variant& variant, const Model& model) {
           {"tied_embeddings", d.tied_embeddings},
           {"norm_eps", d.norm_eps},
           {"rope_theta", d.rope_theta},
-          {"batch", {kSteps, kB, kT}},
+          {"batch", {kSteps, model.shape().B, model.shape().T}},
           {"learning_rate", kLearningRate},
           {"betas", {kBeta1, kBeta2}},
           {"eps", kEps},
@@ -99,9 +108,11 @@ class Optimizer {
   std::vector<float> m_, v_;
 };
 
-void DumpCase(const Variant& variant, bool documents, const std::filesystem::path& directory) {
+void DumpCase(const Variant& variant, int64_t B, bool documents, const std::filesystem::path& root) {
+  const std::filesystem::path directory = root / (variant.name + (documents ? "_documents" : ""));
   std::filesystem::create_directories(directory);
-  const auto model = MakeModel(variant.dims, {.B = kB, .T = kT, .training = true});
+  const int64_t T = variant.dims.T;
+  const auto model = MakeModel(variant.dims, {.B = B, .T = T, .training = true});
   const int64_t N = Count(model->parameters());
   const float z_loss = documents ? 1e-2f : 0.0f;
   nlohmann::json facts = Describe(variant, *model);
@@ -110,7 +121,7 @@ void DumpCase(const Variant& variant, bool documents, const std::filesystem::pat
   Optimizer optimizer(*model);
   std::vector<int32_t> tokens, targets, positions, starts;
   for (int64_t step = 1; step <= kSteps; ++step) {
-    const TestBatch batch(kB, kT, variant.dims.V, documents, static_cast<uint64_t>(step));
+    const TestBatch batch(B, T, variant.dims.V, documents, static_cast<uint64_t>(step));
     int64_t counted = 0;
     for (const int32_t target : batch.targets) counted += target >= 0;
     std::memset(model->gradients().ptr, 0, Bytes(model->gradients()));
@@ -123,7 +134,7 @@ void DumpCase(const Variant& variant, bool documents, const std::filesystem::pat
     Append(positions, batch.positions);
     Append(starts, batch.starts);
   }
-  const int64_t ids = kSteps * kB * kT;
+  const int64_t ids = kSteps * B * T;
   Write(directory / "tokens.i32", tokens.data(), ids);
   Write(directory / "targets.i32", targets.data(), ids);
   Write(directory / "positions.i32", positions.data(), ids);
@@ -139,9 +150,12 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
     return 2;
   }
-  for (const ingot::Variant& variant : ingot::Variants()) {
-    ingot::DumpCase(variant, false, std::filesystem::path(argv[1]) / variant.name);
-    ingot::DumpCase(variant, true, std::filesystem::path(argv[1]) / (variant.name + "_documents"));
+  using ingot::Architecture;
+  for (const bool documents : {false, true}) {
+    for (const ingot::Variant& variant : ingot::Variants()) ingot::DumpCase(variant, 2, documents, argv[1]);
+    for (const Architecture architecture : {Architecture::kLlama, Architecture::kGpt2}) {
+      ingot::DumpCase(ingot::Large(architecture), 3, documents, argv[1]);
+    }
   }
   return 0;
 }

@@ -14,7 +14,6 @@
 #include "kernels/attention.h"
 #include "kernels/cached_attention.h"
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/flush_to_zero.h"
 #include "kernels/cpu/roof.h"
 #include "kernels/embedding.h"
 #include "kernels/fill.h"
@@ -327,7 +326,6 @@ struct Options {
 };
 
 void RunBench(const Options& options) {
-  SetFlushToZero();
   KernelBench bench(options.filter, options.seconds);
   bench.Model({.name = "gpt2_124m", .B = 1, .T = 1024, .C = 768, .H = 12, .K = 12, .D = 64, .F = 3072, .V = 50304});
   bench.Model({.name = "llama_10m", .B = 4, .T = 256, .C = 256, .H = 4, .K = 2, .D = 64, .F = 768, .V = 4096});

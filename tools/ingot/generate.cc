@@ -16,7 +16,6 @@
 #include "core/base/status_macros.h"
 #include "core/training/hf_model.h"
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/flush_to_zero.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/utf8.h"
 #include "tools/ingot/command.h"
@@ -178,7 +177,6 @@ void PrintJson(const GenerateFlags& flags, const std::vector<int32_t>& prompt, c
 }
 
 absl::Status Generate(const GenerateFlags& flags) {
-  SetFlushToZero();
   INGOT_ASSIGN_OR_RETURN(const Opened opened, Open(flags.checkpoint));
   INGOT_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, EncodePrompt(opened, flags.prompt));
   if (!flags.json) Show(flags.prompt);

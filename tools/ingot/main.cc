@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <string>
 
+#include "kernels/cpu/flush_to_zero.h"
 #include "tools/ingot/command.h"
 
 int main(int argc, char** argv) {
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
     return 1;
   }
 #endif
+  ingot::SetFlushToZero();  // before any thread is made: they inherit it, so every command computes the same bits
   CLI::App app("Pre-trains small language models from raw text.", "ingot");
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("ingot ") + INGOT_VERSION);
