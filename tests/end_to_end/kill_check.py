@@ -9,7 +9,7 @@ import time
 from harness import check, checkpoints, main, metrics, require, sha256
 
 KILLS = 50
-STEPS = 200
+STEPS = 300
 
 
 def arguments(bench, run):
@@ -28,36 +28,55 @@ def last_step(run):
     return int(found[-1].name.removeprefix("step-")) if found else 0
 
 
+def lines_of(run):
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def saving(run):
+    return any(path.name.startswith(".") for path in (run / "checkpoints").glob(".*"))
+
+
+def wait_for_moment(process, run, generator):
+    """A random moment: in the start-up, some steps on, or in the middle of a save. False: the run ended before."""
+    kind = generator.choice(["start-up", "step", "step", "save", "save"])
+    begun, more = lines_of(run), generator.randint(1, 9)
+    if kind == "start-up":
+        time.sleep(generator.uniform(0, 0.5))
+    while kind != "start-up" and process.poll() is None:
+        if kind == "step" and lines_of(run) >= begun + more:
+            break
+        if kind == "save" and lines_of(run) > begun and saving(run):
+            break
+        time.sleep(0.0005)
+    time.sleep(generator.uniform(0, 0.008))
+    return process.poll() is None
+
+
 @check
 def killed_fifty_times(bench):
     bench.config()
-    whole = bench.work / "whole"
-    began = time.monotonic()
+    whole, run = bench.work / "whole", bench.work / "run"
     bench.run(*arguments(bench, whole))
-    duration = time.monotonic() - began
-    run = bench.work / "run"
     generator = random.Random(20)
-    kills, furthest = 0, 0
+    kills, with_checkpoint, furthest, rounds = 0, 0, 0, 1
     while kills < KILLS:
         process = start(bench, run)
-        # Mostly early in a run's life, so that 50 kills happen before the end; sometimes before the first save.
-        delay = generator.uniform(0, 2.2 * duration / KILLS) + generator.choice([0, 0, 0.05])
-        try:
-            process.wait(delay)
-        except subprocess.TimeoutExpired:
+        if wait_for_moment(process, run, generator):
             process.send_signal(signal.SIGKILL)
-            process.wait()
+            kills += 1
+        process.wait()
         require(process.returncode in (0, -signal.SIGKILL), f"restart failed: {process.stderr.read()[-500:]}")
-        kills += 1
         now = last_step(run)
         require(now >= furthest, f"after kill {kills} the newest checkpoint went back from {furthest} to {now}")
         furthest = now
         if now:  # what another program would open at this moment
+            with_checkpoint += process.returncode != 0
             bench.run("generate", "--checkpoint", checkpoints(run)[-1], "--prompt", "a", "--max-tokens", 1)
-        if process.returncode == 0:  # finished early: begin again from nothing
+        if process.returncode == 0:  # all steps are done: begin again from nothing
             _expect_same(run, whole)
-            run = bench.work / f"run-{kills}"
-            furthest = 0
+            run, furthest, rounds = bench.work / f"run-{rounds}", 0, rounds + 1
+    require(with_checkpoint >= KILLS / 2, f"only {with_checkpoint} of {kills} kills came after a checkpoint")
     bench.run(*arguments(bench, run))
     _expect_same(run, whole)
 
