@@ -82,7 +82,7 @@ struct Data {
         dq_norm(Normal(s.D, 7)),
         dk_norm(Normal(s.D, 8)),
         positions(s.rows()) {
-    for (size_t i = 0; i < angles.size(); i += 2) {
+    for (size_t i = 0; i + 1 < angles.size(); i += 2) {  // an odd D has no angles
       angles[i] = std::cos(0.37f * static_cast<float>(i));
       angles[i + 1] = std::sin(0.37f * static_cast<float>(i));
     }
