@@ -1,12 +1,11 @@
 // Creating a trainer, resuming, and what it says before and after the loop.
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/base/process_memory.h"
 #include "core/base/status_macros.h"
 #include "core/training/stop.h"
 #include "core/training/trainer.h"
@@ -27,21 +26,6 @@ struct Trainer::Parts {
 };
 
 namespace {
-
-int64_t ResidentBytes() {
-  int64_t pages = 0, resident = 0;
-  if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
-    if (std::fscanf(file, "%ld %ld", &pages, &resident) != 2) resident = 0;
-    std::fclose(file);
-  }
-  return resident * sysconf(_SC_PAGESIZE);
-}
-
-double PeakMebibytes() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
 
 absl::Status CheckBlas() {
   std::string problem;
@@ -197,7 +181,7 @@ void Trainer::SayWhereItEnded() {
   progress_.Say(absl::StrFormat("%s after step %d; %s holds checkpoints, metrics.jsonl and TensorBoard events",
                                 stopped ? "stopped by a signal; start again to go on" : "done", state_.step,
                                 directory_.path()));
-  progress_.Say(absl::StrFormat("peak memory %.1f MiB", PeakMebibytes()));
+  progress_.Say(absl::StrFormat("peak memory %.1f MiB", static_cast<double>(PeakResidentBytes()) / (1 << 20)));
 }
 
 }  // namespace ingot

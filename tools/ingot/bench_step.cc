@@ -1,5 +1,4 @@
 // ingot bench step: whole training steps on random tokens, as tokens a second and as a share of the sgemm peak.
-#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "core/base/philox.h"
+#include "core/base/process_memory.h"
 #include "core/base/status_macros.h"
 #include "core/training/config.h"
 #include "core/training/evaluate.h"
@@ -59,12 +59,6 @@ double SecondsOfStep(Model& model, Optimizer& optimizer, TokenBatch& batch, floa
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-int64_t PeakBytes() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * int64_t{1024};
-}
-
 absl::StatusOr<RunConfig> ConfigOf(const StepFlags& flags) {
   std::vector<std::string> settings = flags.settings;
   if (flags.micro_batch > 0) settings.push_back("training.micro_batch=" + std::to_string(flags.micro_batch));
@@ -80,7 +74,7 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
   INGOT_ASSIGN_OR_RETURN(const RunConfig config, ConfigOf(flags));
   const ModelDims dims = DimsOf(config);
   const RunShape shape = ShapeOf(config);
-  const int64_t before = PeakBytes();
+  const int64_t before = ResidentBytes();
   INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Create(dims, shape));
   model->Initialize(config.training().seed());
   INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(model->table(), AdamWSettingsOf(config)));
@@ -92,7 +86,7 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
     seconds.push_back(SecondsOfStep(*model, optimizer, batch, z_loss, i + 2));
   }
   std::sort(seconds.begin(), seconds.end());
-  const int64_t peak_bytes = PeakBytes();
+  const int64_t peak_bytes = PeakResidentBytes();
   const double peak = MeasureSgemmPeak();
   const double rate = static_cast<double>(shape.B * shape.T) / seconds[seconds.size() / 2];
   return nlohmann::ordered_json{
