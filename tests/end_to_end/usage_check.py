@@ -32,6 +32,11 @@ def wrong_usage_exits_2(bench):
 
 
 @check
+def an_unknown_command_is_named(bench):
+    require("no-such-command" in bench.run("no-such-command", status=2).stderr, "the unknown command is not named")
+
+
+@check
 def info_names_the_blas(bench):
     require("blas" in bench.run("info").stdout.lower(), "`ingot info` does not name the BLAS")
     bench.json("info")

@@ -1,5 +1,6 @@
 // The `ingot` command: text to tokenizer, to shards, to a trained checkpoint. One file a subcommand beside this one.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -27,6 +28,12 @@ int main(int argc, char** argv) {
   ingot::AddGenerateCommand(app);
   ingot::AddExportCommand(app);
   ingot::AddBenchCommand(app);
+  const auto all = app.get_subcommands([](const CLI::App*) { return true; });
+  if (argc > 1 && argv[1][0] != '-' &&
+      std::none_of(all.begin(), all.end(), [&](const CLI::App* command) { return command->get_name() == argv[1]; })) {
+    std::fprintf(stderr, "ingot: error: there is no command \"%s\"; 'ingot --help' lists them\n", argv[1]);
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {  // --help and --version
