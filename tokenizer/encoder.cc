@@ -3,9 +3,11 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <span>
 
 #include "core/base/check.h"
 #include "tokenizer/encoding_tables.h"
+#include "tokenizer/long_piece_cache.h"
 #include "tokenizer/merging.h"
 #include "tokenizer/tokenizer.h"
 
@@ -46,6 +48,11 @@ inline PieceKey MakeKey(const char* p, size_t size, const char* end) {
   return {words[0], words[1] | static_cast<uint64_t>(size) << 56};
 }
 
+// No piece of the first cache has this key; `low` is the hash for the second one.
+inline PieceKey LongKey(absl::string_view piece) {
+  return {piece.size() <= LongPieceCache::kLongest ? LongPieceCache::HashOf(piece) : 0, 0};
+}
+
 inline size_t SetOf(const PieceKey& key) {
   const auto product =
       static_cast<unsigned __int128>(key.low ^ 0x9E3779B97F4A7C15ull) * (key.high * 2 + 0xD1B54A32D192ED03ull);
@@ -61,13 +68,18 @@ struct Encoder::State {
 
   void Encode(absl::string_view text, std::vector<int32_t>& ids);
   void EncodeBatch(absl::string_view text, size_t begin, size_t count, std::vector<int32_t>& ids);
-  // Appends the ids of a piece that the cache does not hold; `key` as MakeKey's, or empty for a longer piece.
+  // The ids of a piece by the table of whole tokens or by merging.
+  void EncodeAnew(absl::string_view piece, std::vector<int32_t>& ids);
+  // The same, through the second cache.
+  void EncodeLong(absl::string_view piece, uint64_t hash, std::vector<int32_t>& ids);
+  // Appends the ids of a piece that the cache does not hold; `key` is MakeKey's or LongKey's.
   void EncodeMiss(absl::string_view piece, const PieceKey& key, std::vector<int32_t>& ids);
 
   std::shared_ptr<const EncodingTables> tables;
   std::unique_ptr<CacheSet[]> sets;
   std::array<size_t, kBatch> ends;
   std::array<PieceKey, kBatch> keys;
+  LongPieceCache long_pieces;
   MergeScratch scratch;
 };
 
@@ -83,9 +95,14 @@ void Encoder::State::EncodeBatch(absl::string_view text, size_t begin, size_t co
   const char* const end = text.data() + text.size();
   size_t at = begin;
   for (size_t i = 0; i < count; ++i) {
-    const size_t size = ends[i] - at;
-    keys[i] = size <= kMaxCachedBytes ? MakeKey(text.data() + at, size, end) : PieceKey{};
-    __builtin_prefetch(&sets[SetOf(keys[i])]);
+    const absl::string_view piece = text.substr(at, ends[i] - at);
+    if (piece.size() <= kMaxCachedBytes) [[likely]] {
+      keys[i] = MakeKey(piece.data(), piece.size(), end);
+      __builtin_prefetch(&sets[SetOf(keys[i])]);
+    } else {
+      keys[i] = LongKey(piece);
+      long_pieces.Prefetch(keys[i].low);
+    }
     at = ends[i];
   }
   // Four ids are stored for every hit, whatever it has: the batch's room is made once, the rest is cut off.
@@ -109,16 +126,29 @@ void Encoder::State::EncodeBatch(absl::string_view text, size_t begin, size_t co
   ids.resize(filled);
 }
 
-void Encoder::State::EncodeMiss(absl::string_view piece, const PieceKey& key, std::vector<int32_t>& ids) {
-  const size_t first = ids.size();
+void Encoder::State::EncodeAnew(absl::string_view piece, std::vector<int32_t>& ids) {
   const int32_t whole = tables->whole_pieces.Find(piece);
   if (whole >= 0) {
     ids.push_back(whole);
   } else {
     MergePiece(tables->byte_ids, tables->pairs, piece, scratch, ids);
   }
+}
+
+void Encoder::State::EncodeLong(absl::string_view piece, uint64_t hash, std::vector<int32_t>& ids) {
+  if (long_pieces.Find(piece, hash, ids)) return;
+  const size_t first = ids.size();
+  EncodeAnew(piece, ids);
+  long_pieces.Insert(piece, hash, std::span<const int32_t>(ids).subspan(first));
+}
+
+void Encoder::State::EncodeMiss(absl::string_view piece, const PieceKey& key, std::vector<int32_t>& ids) {
+  if (piece.size() > LongPieceCache::kLongest) return EncodeAnew(piece, ids);
+  if (piece.size() > kMaxCachedBytes) return EncodeLong(piece, key.low, ids);
+  const size_t first = ids.size();
+  EncodeAnew(piece, ids);
   const size_t count = ids.size() - first;
-  if (key.high == 0 || count > kMaxCachedIds) return;
+  if (count > kMaxCachedIds) return;
   // The newer entry of a set is the likelier to come again: it moves to the second place, the older one goes.
   CacheSet& set = sets[SetOf(key)];
   set.keys[1] = set.keys[0];

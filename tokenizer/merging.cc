@@ -1,70 +1,174 @@
 #include "tokenizer/merging.h"
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
-#include <queue>
-
-#include "absl/container/flat_hash_map.h"
+#include <limits>
 
 namespace ingot {
 namespace {
 
-// The long way. Tokens are a linked list over the piece's bytes. Places whose pair has rank r wait in bucket r; the
-// lowest bucket is emptied from left to right. Places go stale when a neighbour merges: the rank is looked up again.
-class BucketMerger {
+constexpr int32_t kNoKey = std::numeric_limits<int32_t>::max();
+
+using Lanes = int32_t __attribute__((vector_size(32)));
+constexpr size_t kLanes = sizeof(Lanes) / sizeof(int32_t);
+
+inline Lanes Lower(Lanes a, Lanes b) { return a < b ? a : b; }
+
+// The least of `count` keys, a multiple of kLanes.
+inline int32_t LeastKey(const int32_t* keys, size_t count) {
+  Lanes least;
+  std::memcpy(&least, keys, sizeof(least));
+  for (size_t i = kLanes; i < count; i += kLanes) {
+    Lanes more;
+    std::memcpy(&more, keys + i, sizeof(more));
+    least = Lower(least, more);
+  }
+  least = Lower(least, __builtin_shufflevector(least, least, 4, 5, 6, 7, 0, 1, 2, 3));
+  least = Lower(least, __builtin_shufflevector(least, least, 2, 3, 0, 1, 6, 7, 4, 5));
+  least = Lower(least, __builtin_shufflevector(least, least, 1, 0, 3, 2, 5, 4, 7, 6));
+  return least[0];
+}
+
+// The short way. Tokens are a linked list over the piece's bytes, so that nothing is moved; a place without a pair that
+// merges has kNoKey.
+class ScanMerger {
  public:
-  BucketMerger(const PairTable& pairs, MergeScratch& scratch) : pairs_(pairs), scratch_(scratch) {}
+  ScanMerger(const PairTable& pairs, ScanScratch& scratch) : pairs_(pairs), scratch_(scratch) {}
 
   void Run(const std::array<int32_t, 256>& byte_ids, absl::string_view piece, std::vector<int32_t>& ids) {
-    Link(byte_ids, piece);
-    while (!ranks_.empty()) {
-      const int32_t rank = ranks_.top();
-      ranks_.pop();
-      std::vector<int64_t> places = std::move(buckets_[rank]);
-      buckets_.erase(rank);
-      if (!std::is_sorted(places.begin(), places.end())) std::sort(places.begin(), places.end());
-      Empty(rank, places);
-      places.clear();
-      scratch_.free_places.push_back(std::move(places));
+    const size_t size = piece.size();
+    const size_t padded = (size + kLanes - 1) / kLanes * kLanes;
+    Link(byte_ids, piece, padded);
+    size_t count = size;
+    for (int32_t key; (key = LeastKey(scratch_.keys.data(), padded)) != kNoKey; --count) {
+      Join(static_cast<size_t>(key) % kScanLimit, size);
     }
-    for (int64_t place = 0; place >= 0; place = scratch_.next[place]) ids.push_back(scratch_.ids[place]);
+    const size_t first = ids.size();
+    ids.resize(first + count);
+    int32_t* out = ids.data() + first;
+    for (size_t place = 0; place < size; place = scratch_.next[place]) *out++ = scratch_.ids[place];
   }
 
  private:
+  void Link(const std::array<int32_t, 256>& byte_ids, absl::string_view piece, size_t padded) {
+    const size_t size = piece.size();
+    for (size_t place = 0; place < size; ++place) {
+      scratch_.ids[place] = byte_ids[static_cast<uint8_t>(piece[place])];
+      scratch_.next[place] = static_cast<uint8_t>(place + 1);
+      scratch_.previous[place + 1] = static_cast<uint8_t>(place);
+    }
+    for (size_t place = 0; place + 1 < size; ++place) SetKey(place, place + 1);
+    std::fill(scratch_.keys.begin() + static_cast<std::ptrdiff_t>(size) - 1,
+              scratch_.keys.begin() + static_cast<std::ptrdiff_t>(padded), kNoKey);
+  }
+
+  void SetKey(size_t place, size_t next) {
+    const RankedMerge merge = pairs_.Find(scratch_.ids[place], scratch_.ids[next]);
+    scratch_.results[place] = merge.result;
+    scratch_.keys[place] =
+        merge.rank == kNoRank ? kNoKey : merge.rank * static_cast<int32_t>(kScanLimit) + static_cast<int32_t>(place);
+  }
+
+  void Join(size_t place, size_t size) {
+    const size_t gone = scratch_.next[place];
+    const size_t after = scratch_.next[gone];
+    scratch_.ids[place] = scratch_.results[place];
+    scratch_.next[place] = static_cast<uint8_t>(after);
+    scratch_.previous[after] = static_cast<uint8_t>(place);
+    scratch_.keys[gone] = kNoKey;
+    if (after < size) {
+      SetKey(place, after);
+    } else {
+      scratch_.keys[place] = kNoKey;
+    }
+    if (place > 0) SetKey(scratch_.previous[place], place);
+  }
+
+  const PairTable& pairs_;
+  ScanScratch& scratch_;
+};
+
+// The long way. Tokens are a linked list over the piece's bytes. Places whose pair has rank r wait in bucket r; the
+// lowest bucket is emptied from left to right. Places go stale when a neighbour merges: the rank is looked up again.
+template <typename Place>
+class BucketMerger {
+ public:
+  BucketMerger(const PairTable& pairs, std::vector<int32_t>& ids, BucketScratch<Place>& scratch)
+      : pairs_(pairs), ids_(ids), scratch_(scratch) {}
+
+  void Run(const std::array<int32_t, 256>& byte_ids, absl::string_view piece, std::vector<int32_t>& ids) {
+    Link(byte_ids, piece);
+    while (!scratch_.ranks.empty()) {
+      const int32_t rank = scratch_.ranks.front();
+      TakeLowest();
+      std::vector<Place>& places = scratch_.current;
+      if (!std::is_sorted(places.begin(), places.end())) std::sort(places.begin(), places.end());
+      Empty(rank, places);
+      places.clear();
+    }
+    for (Place place = 0; place >= 0; place = scratch_.next[place]) ids.push_back(ids_[place]);
+  }
+
+ private:
+  using Memo = typename BucketScratch<Place>::Memo;
+
   void Link(const std::array<int32_t, 256>& byte_ids, absl::string_view piece) {
-    const auto size = static_cast<int64_t>(piece.size());
-    scratch_.ids.resize(piece.size());
+    const auto size = static_cast<Place>(piece.size());
+    ids_.resize(piece.size());
     scratch_.previous.resize(piece.size());
     scratch_.next.resize(piece.size());
-    for (int64_t place = 0; place < size; ++place) {
-      scratch_.ids[place] = byte_ids[static_cast<uint8_t>(piece[place])];
+    for (Place place = 0; place < size; ++place) {
+      ids_[place] = byte_ids[static_cast<uint8_t>(piece[place])];
       scratch_.previous[place] = place - 1;
       scratch_.next[place] = place + 1 < size ? place + 1 : -1;
     }
-    for (int64_t place = 0; place + 1 < size; ++place) Wait(place, MergeAt(place).rank);
+    for (Place place = 0; place + 1 < size; ++place) Wait(place, pairs_.Find(ids_[place], ids_[place + 1]).rank);
+  }
+
+  // Moves the places of the lowest rank into scratch_.current.
+  void TakeLowest() {
+    const int32_t rank = scratch_.ranks.front();
+    std::pop_heap(scratch_.ranks.begin(), scratch_.ranks.end(), std::greater<>());
+    scratch_.ranks.pop_back();
+    const auto found = scratch_.bucket_of.find(rank);
+    scratch_.current.swap(scratch_.buckets[found->second]);
+    scratch_.free_buckets.push_back(found->second);
+    scratch_.bucket_of.erase(found);
+    Memo& memo = scratch_.memos[rank % scratch_.memos.size()];
+    if (memo.rank == rank) memo.rank = -1;
   }
 
   // The merge of the token at `place` with the one after it.
-  RankedMerge MergeAt(int64_t place) const {
-    const int64_t next = scratch_.next[place];
-    if (scratch_.ids[place] < 0 || next < 0) return {kNoRank, -1};
-    return pairs_.Find(scratch_.ids[place], scratch_.ids[next]);
+  RankedMerge MergeAt(Place place) const {
+    const Place next = scratch_.next[place];
+    if (ids_[place] < 0 || next < 0) return {kNoRank, -1};
+    return pairs_.Find(ids_[place], ids_[next]);
   }
 
-  void Wait(int64_t place, int32_t rank) {
+  void Wait(Place place, int32_t rank) {
     if (rank == kNoRank) return;
-    const auto [bucket, is_new] = buckets_.try_emplace(rank);
-    if (is_new) {
-      ranks_.push(rank);
-      if (!scratch_.free_places.empty()) {
-        bucket->second = std::move(scratch_.free_places.back());
-        scratch_.free_places.pop_back();
-      }
-    }
-    bucket->second.push_back(place);
+    Memo& memo = scratch_.memos[rank % scratch_.memos.size()];
+    if (memo.rank != rank) memo = {rank, BucketOf(rank)};
+    scratch_.buckets[memo.bucket].push_back(place);
   }
 
-  void Empty(int32_t rank, const std::vector<int64_t>& places) {
+  uint32_t BucketOf(int32_t rank) {
+    const auto [entry, is_new] = scratch_.bucket_of.try_emplace(rank);
+    if (is_new) {
+      if (scratch_.free_buckets.empty()) {
+        scratch_.free_buckets.push_back(static_cast<uint32_t>(scratch_.buckets.size()));
+        scratch_.buckets.emplace_back();
+      }
+      entry->second = scratch_.free_buckets.back();
+      scratch_.free_buckets.pop_back();
+      scratch_.ranks.push_back(rank);
+      std::push_heap(scratch_.ranks.begin(), scratch_.ranks.end(), std::greater<>());
+    }
+    return entry->second;
+  }
+
+  void Empty(int32_t rank, const std::vector<Place>& places) {
     for (size_t i = 0; i < places.size(); ++i) {
       const RankedMerge merge = MergeAt(places[i]);
       if (merge.rank != rank) continue;
@@ -77,16 +181,16 @@ class BucketMerger {
   }
 
   // Puts `result` in place of two tokens; the lower rank of the two pairs that this makes.
-  int32_t Join(int64_t place, int32_t result) {
-    const int64_t gone = scratch_.next[place];
-    const int64_t after = scratch_.next[gone];
-    scratch_.ids[place] = result;
-    scratch_.ids[gone] = -1;
+  int32_t Join(Place place, int32_t result) {
+    const Place gone = scratch_.next[place];
+    const Place after = scratch_.next[gone];
+    ids_[place] = result;
+    ids_[gone] = -1;
     scratch_.next[place] = after;
     if (after >= 0) scratch_.previous[after] = place;
     const int32_t right = MergeAt(place).rank;
     Wait(place, right);
-    const int64_t before = scratch_.previous[place];
+    const Place before = scratch_.previous[place];
     if (before < 0) return right;
     const int32_t left = MergeAt(before).rank;
     Wait(before, left);
@@ -94,44 +198,37 @@ class BucketMerger {
   }
 
   const PairTable& pairs_;
-  MergeScratch& scratch_;
-  absl::flat_hash_map<int32_t, std::vector<int64_t>> buckets_;
-  std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ranks_;
+  std::vector<int32_t>& ids_;
+  BucketScratch<Place>& scratch_;
 };
 
 }  // namespace
 
 void MergeByScan(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
                  MergeScratch& scratch, std::vector<int32_t>& ids) {
-  size_t size = piece.size();
-  if (size == 0) return;
-  scratch.ids.resize(std::max(scratch.ids.size(), size));
-  scratch.ranks.resize(std::max(scratch.ranks.size(), size));
-  int32_t* const id = scratch.ids.data();
-  int32_t* const rank = scratch.ranks.data();  // rank[i] of the pair (i, i + 1)
-  for (size_t i = 0; i < size; ++i) id[i] = byte_ids[static_cast<uint8_t>(piece[i])];
-  for (size_t i = 0; i + 1 < size; ++i) rank[i] = pairs.Find(id[i], id[i + 1]).rank;
-  while (size > 1) {
-    const size_t at = static_cast<size_t>(std::min_element(rank, rank + size - 1) - rank);
-    if (rank[at] == kNoRank) break;
-    id[at] = pairs.Find(id[at], id[at + 1]).result;
-    std::copy(id + at + 2, id + size, id + at + 1);
-    if (at + 2 < size) std::copy(rank + at + 2, rank + size - 1, rank + at + 1);
-    --size;
-    if (at + 1 < size) rank[at] = pairs.Find(id[at], id[at + 1]).rank;
-    if (at > 0) rank[at - 1] = pairs.Find(id[at - 1], id[at]).rank;
-  }
-  ids.insert(ids.end(), id, id + size);
+  ScanMerger(pairs, scratch.scan).Run(byte_ids, piece, ids);
 }
 
-void MergeByBuckets(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
-                    MergeScratch& scratch, std::vector<int32_t>& ids) {
-  if (!piece.empty()) BucketMerger(pairs, scratch).Run(byte_ids, piece, ids);
+void MergeByNarrowBuckets(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
+                          MergeScratch& scratch, std::vector<int32_t>& ids) {
+  BucketMerger(pairs, scratch.ids, scratch.narrow).Run(byte_ids, piece, ids);
+}
+
+void MergeByWideBuckets(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
+                        MergeScratch& scratch, std::vector<int32_t>& ids) {
+  BucketMerger(pairs, scratch.ids, scratch.wide).Run(byte_ids, piece, ids);
 }
 
 void MergePiece(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
                 MergeScratch& scratch, std::vector<int32_t>& ids) {
-  (piece.size() <= kScanLimit ? MergeByScan : MergeByBuckets)(byte_ids, pairs, piece, scratch, ids);
+  if (piece.empty()) return;
+  if (piece.size() <= kScanLimit && pairs.merges() <= kScanRanks) {
+    MergeByScan(byte_ids, pairs, piece, scratch, ids);
+  } else if (piece.size() < static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
+    MergeByNarrowBuckets(byte_ids, pairs, piece, scratch, ids);
+  } else {
+    MergeByWideBuckets(byte_ids, pairs, piece, scratch, ids);
+  }
 }
 
 }  // namespace ingot

@@ -99,24 +99,26 @@ TEST(MergingTest, WholePieceFirstOnlyForWholePieces) {
   EXPECT_THAT(Spelled(merges_only, "abcd"), ElementsAre("abc", "d"));
 }
 
-// Random pieces over few letters, so that merges abound, by all three ways.
-void ExpectThreeWaysEqual(const TokenizerModel& shared, uint32_t seed, size_t longest) {
+// Random pieces over few letters, so that merges abound, by all ways.
+void ExpectAllWaysEqual(const TokenizerModel& shared, uint32_t seed, size_t longest) {
   const EncodingTables tables(std::make_shared<TokenizerModel>(shared));
   std::mt19937 random(seed);
   MergeScratch scratch;
   for (int i = 0; i < 300; ++i) {
     std::string piece(1 + random() % longest, ' ');
     for (char& c : piece) c = static_cast<char>('a' + random() % 3);
-    std::vector<int32_t> by_scan, by_buckets;
+    std::vector<int32_t> by_scan, by_narrow, by_wide;
     MergeByScan(tables.byte_ids, tables.pairs, piece, scratch, by_scan);
-    MergeByBuckets(tables.byte_ids, tables.pairs, piece, scratch, by_buckets);
+    MergeByNarrowBuckets(tables.byte_ids, tables.pairs, piece, scratch, by_narrow);
+    MergeByWideBuckets(tables.byte_ids, tables.pairs, piece, scratch, by_wide);
     ASSERT_EQ(by_scan, NaiveMerging(shared, piece)) << piece;
-    ASSERT_EQ(by_buckets, by_scan) << piece;
+    ASSERT_EQ(by_narrow, by_scan) << piece;
+    ASSERT_EQ(by_wide, by_scan) << piece;
   }
 }
 
 TEST(MergingTest, ScanAndBucketsEqualTheRule) {
-  ExpectThreeWaysEqual(
+  ExpectAllWaysEqual(
       ModelOf({{"a", "b"}, {"c", "a"}, {"ab", "ab"}, {"a", "a"}, {"b", "ca"}, {"aa", "c"}, {"abab", "c"}, {"c", "c"}}),
       1, 60);
 }
@@ -125,12 +127,12 @@ TEST(MergingTest, ScanAndBucketsEqualTheRule) {
 // writes such a list, but a file may hold it.
 TEST(MergingTest, TokensUsedBeforeTheyAreMade) {
   TokenizerModel model = ModelOf({{"a", "b"}, {"c", "ab"}, {"b", "c"}, {"a", "bc"}, {"ab", "c"}});
-  ExpectThreeWaysEqual(model, 2, 60);
+  ExpectAllWaysEqual(model, 2, 60);
   std::rotate(model.merges.begin(), model.merges.begin() + 1, model.merges.end());
   ASSERT_TRUE(Validate(model).ok());
-  ExpectThreeWaysEqual(model, 3, 60);
+  ExpectAllWaysEqual(model, 3, 60);
   std::reverse(model.merges.begin(), model.merges.end());
-  ExpectThreeWaysEqual(model, 4, 60);
+  ExpectAllWaysEqual(model, 4, 60);
 }
 
 // The worked example of docs/tokenizer_files.md.

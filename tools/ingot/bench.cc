@@ -12,6 +12,7 @@ void AddBenchCommand(CLI::App& app) {
   bench->require_subcommand(1);
   AddBenchKernels(*bench);
   AddBenchStep(*bench);
+  AddBenchTokenizer(*bench);
 }
 
 }  // namespace ingot

@@ -8,5 +8,6 @@ namespace ingot {
 
 void AddBenchKernels(CLI::App& bench);
 void AddBenchStep(CLI::App& bench);
+void AddBenchTokenizer(CLI::App& bench);
 
 }  // namespace ingot
