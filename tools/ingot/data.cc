@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "data_pipeline/builder.h"
+#include "data_pipeline/foreign/import.h"
 #include "data_pipeline/foreign/inspect.h"
 #include "data_pipeline/inspect.h"
 #include "data_pipeline/verify.h"
@@ -38,6 +39,7 @@ struct BuildArguments {
   BuildOptions options;
   std::string tokenizer;
   std::string documents = "whole-file";
+  std::string format;
   bool json = false;
 };
 
@@ -121,13 +123,21 @@ void PrintCounts(const DatasetManifest& manifest) {
   }
 }
 
+absl::StatusOr<DatasetManifest> BuildAs(const std::string& format, const BuildOptions& options,
+                                        const TextEncoder& encoder) {
+  if (format.empty()) return BuildDataset(options, encoder);
+  INGOT_ASSIGN_OR_RETURN(const ForeignFormat foreign, ParseForeignFormat(format));
+  INGOT_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::Load(encoder.directory));
+  return ImportDataset(options, foreign, tokenizer, encoder);
+}
+
 absl::Status Build(const BuildArguments& arguments) {
   BuildOptions options = arguments.options;
   options.documents.blank_line_documents = arguments.documents == "blank-line";
   INGOT_ASSIGN_OR_RETURN(const TextEncoder encoder, LoadTextEncoder(arguments.tokenizer));
   BuildProgressLine line;
   options.progress = [&](const BuildProgress& progress) { line(progress); };
-  const absl::StatusOr<DatasetManifest> manifest = BuildDataset(options, encoder);
+  const absl::StatusOr<DatasetManifest> manifest = BuildAs(arguments.format, options, encoder);
   line.Clear();
   if (!manifest.ok()) return manifest.status();
   const double seconds = line.seconds();
@@ -156,6 +166,7 @@ void AddBuild(CLI::App& data) {
   build->add_option("--documents", arguments->documents, "What one document of a .txt file is")
       ->check(CLI::IsMember({"whole-file", "blank-line"}))
       ->capture_default_str();
+  build->add_option("--format", arguments->format, "The inputs are token files: megatron, llm.c, nanogpt or llmq");
   build->add_option("--field", options.documents.text_field, "Field of a JSON line that holds the text")
       ->capture_default_str();
   build->add_flag("--skip-bad-lines", options.documents.skip_bad_lines,
