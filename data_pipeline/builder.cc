@@ -189,7 +189,14 @@ absl::StatusOr<TextEncoder> LoadTextEncoder(const std::string& directory) {
                      .directory = directory};
 }
 
-absl::StatusOr<DatasetManifest> BuildDataset(const BuildOptions& given, const TextEncoder& encoder) {
+absl::StatusOr<DatasetManifest> BuildDataset(const BuildOptions& options, const TextEncoder& encoder) {
+  return WriteDataset(options, encoder, [&](const std::string& directory, DatasetManifest& manifest) {
+    return BuildSplits(options, encoder, directory, manifest);
+  });
+}
+
+absl::StatusOr<DatasetManifest> WriteDataset(const BuildOptions& given, const TextEncoder& encoder,
+                                             const FillDataset& fill) {
   BuildOptions options = given;
   while (options.output.size() > 1 && options.output.back() == '/') options.output.pop_back();
   INGOT_RETURN_IF_ERROR(CheckOptions(options));
@@ -201,7 +208,7 @@ absl::StatusOr<DatasetManifest> BuildDataset(const BuildOptions& given, const Te
   manifest.end_of_text = encoder.end_of_text;
   manifest.options = options.documents;
   manifest.validation_fraction = options.validation_fraction;
-  INGOT_RETURN_IF_ERROR(BuildSplits(options, encoder, directory, manifest));
+  INGOT_RETURN_IF_ERROR(fill(directory, manifest));
   INGOT_RETURN_IF_ERROR(CopyTokenizer(encoder.directory, directory, manifest));
   INGOT_RETURN_IF_ERROR(WriteManifest(manifest, directory));
   INGOT_RETURN_IF_ERROR(SyncDirectory(directory));

@@ -49,4 +49,9 @@ struct BuildOptions {
 // leaves nothing at `output`.
 absl::StatusOr<DatasetManifest> BuildDataset(const BuildOptions& options, const TextEncoder& encoder);
 
+// The same around other contents: `fill` writes shards into `directory` and their counts into `manifest`.
+using FillDataset = std::function<absl::Status(const std::string& directory, DatasetManifest& manifest)>;
+absl::StatusOr<DatasetManifest> WriteDataset(const BuildOptions& options, const TextEncoder& encoder,
+                                             const FillDataset& fill);
+
 }  // namespace ingot

@@ -9,6 +9,7 @@
 #include "core/base/status_macros.h"
 #include "core/base/threads.h"
 #include "data_pipeline/dataset_state.h"
+#include "data_pipeline/foreign/inspect.h"
 #include "data_pipeline/hash.h"
 
 namespace ingot {
@@ -88,10 +89,23 @@ absl::StatusOr<VerifyReport> VerifyDirectory(const std::string& directory, int t
   return report;
 }
 
+absl::StatusOr<VerifyReport> VerifyForeign(const std::string& path, ForeignFormat format) {
+  INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(path, format));
+  INGOT_ASSIGN_OR_RETURN(const ForeignReport report, InspectForeign(corpus, 0, 0));
+  return VerifyReport{.files = corpus.files(),
+                      .bytes = corpus.file_bytes(),
+                      .tokens = report.contents.tokens,
+                      .documents = report.contents.documents};
+}
+
 }  // namespace
 
-absl::StatusOr<VerifyReport> VerifyData(const std::string& path, int threads) {
-  if (DirectoryExists(path)) return VerifyDirectory(path, threads);
+absl::StatusOr<VerifyReport> VerifyData(const std::string& path, int threads, std::optional<ForeignFormat> format) {
+  if (!format && DirectoryExists(path)) return VerifyDirectory(path, threads);
+  if (!format) {
+    INGOT_ASSIGN_OR_RETURN(format, DetectForeignFormat(path));
+  }
+  if (format) return VerifyForeign(path, *format);
   if (!FileExists(path)) {
     return absl::NotFoundError(absl::StrCat(path, ": no such file or directory; expected a dataset or a shard"));
   }

@@ -12,6 +12,8 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "data_pipeline/builder.h"
+#include "data_pipeline/foreign/import.h"
+#include "data_pipeline/foreign/inspect.h"
 #include "data_pipeline/inspect.h"
 #include "data_pipeline/verify.h"
 #include "tokenizer/tokenizer.h"
@@ -37,6 +39,7 @@ struct BuildArguments {
   BuildOptions options;
   std::string tokenizer;
   std::string documents = "whole-file";
+  std::string format;
   bool json = false;
 };
 
@@ -120,13 +123,21 @@ void PrintCounts(const DatasetManifest& manifest) {
   }
 }
 
+absl::StatusOr<DatasetManifest> BuildAs(const std::string& format, const BuildOptions& options,
+                                        const TextEncoder& encoder) {
+  if (format.empty()) return BuildDataset(options, encoder);
+  INGOT_ASSIGN_OR_RETURN(const ForeignFormat foreign, ParseForeignFormat(format));
+  INGOT_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::Load(encoder.directory));
+  return ImportDataset(options, foreign, tokenizer, encoder);
+}
+
 absl::Status Build(const BuildArguments& arguments) {
   BuildOptions options = arguments.options;
   options.documents.blank_line_documents = arguments.documents == "blank-line";
   INGOT_ASSIGN_OR_RETURN(const TextEncoder encoder, LoadTextEncoder(arguments.tokenizer));
   BuildProgressLine line;
   options.progress = [&](const BuildProgress& progress) { line(progress); };
-  const absl::StatusOr<DatasetManifest> manifest = BuildDataset(options, encoder);
+  const absl::StatusOr<DatasetManifest> manifest = BuildAs(arguments.format, options, encoder);
   line.Clear();
   if (!manifest.ok()) return manifest.status();
   const double seconds = line.seconds();
@@ -155,6 +166,7 @@ void AddBuild(CLI::App& data) {
   build->add_option("--documents", arguments->documents, "What one document of a .txt file is")
       ->check(CLI::IsMember({"whole-file", "blank-line"}))
       ->capture_default_str();
+  build->add_option("--format", arguments->format, "The inputs are token files: megatron, llm.c, nanogpt or llmq");
   build->add_option("--field", options.documents.text_field, "Field of a JSON line that holds the text")
       ->capture_default_str();
   build->add_flag("--skip-bad-lines", options.documents.skip_bad_lines,
@@ -169,6 +181,7 @@ struct InspectArguments {
   std::string path;
   int samples = 3;
   int64_t sample_tokens = 60;
+  std::string format;
   bool json = false;
 };
 
@@ -272,29 +285,68 @@ absl::Status InspectDataset(const InspectArguments& arguments) {
   return absl::OkStatus();
 }
 
+// The format that a token file of another trainer is in: `named`, or found by its first bytes.
+absl::StatusOr<std::optional<ForeignFormat>> FormatOf(const std::string& path, const std::string& named) {
+  if (!named.empty()) return ParseForeignFormat(named);
+  if (DirectoryExists(path)) return std::nullopt;
+  return DetectForeignFormat(path);
+}
+
+absl::Status InspectForeignFile(const InspectArguments& arguments, ForeignFormat format) {
+  INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(arguments.path, format));
+  INGOT_ASSIGN_OR_RETURN(const ForeignReport report,
+                         InspectForeign(corpus, arguments.samples, arguments.sample_tokens));
+  const ForeignInfo& info = corpus.info();
+  if (arguments.json) {
+    Json json = {{"file", corpus.path()},
+                 {"format", Name(info.format)},
+                 {"token_type", Name(info.token)},
+                 {"largest_id", report.largest_id},
+                 {"has_masks", info.has_masks}};
+    json.update(ReportJson(report.contents, nullptr));
+    PrintJson(json);
+    return absl::OkStatus();
+  }
+  std::printf("%s: %s, %s ids, the largest %lld%s\n", corpus.path().c_str(), Name(info.format), Name(info.token),
+              static_cast<long long>(report.largest_id), info.has_masks ? ", with loss masks" : "");
+  PrintReport("contents", report.contents, nullptr);
+  return absl::OkStatus();
+}
+
+absl::Status Inspect(const InspectArguments& arguments) {
+  INGOT_ASSIGN_OR_RETURN(const std::optional<ForeignFormat> format, FormatOf(arguments.path, arguments.format));
+  if (format) return InspectForeignFile(arguments, *format);
+  return FileExists(arguments.path) ? InspectShard(arguments) : InspectDataset(arguments);
+}
+
+constexpr char kFormatHelp[] =
+    "Format of another trainer's token file: megatron, llm.c, nanogpt, llmq; only nanogpt "
+    "must be named";
+
 void AddInspect(CLI::App& data) {
   auto arguments = std::make_shared<InspectArguments>();
-  CLI::App* inspect = data.add_subcommand("inspect", "What a dataset or a shard holds");
-  inspect->add_option("path", arguments->path, "Dataset directory or shard")->required();
+  CLI::App* inspect = data.add_subcommand("inspect", "What a dataset, a shard or another trainer's token file holds");
+  inspect->add_option("path", arguments->path, "Dataset directory, shard or token file")->required();
   inspect->add_option("--samples", arguments->samples, "Documents to show")->capture_default_str();
   inspect->add_option("--sample-tokens", arguments->sample_tokens, "Tokens to show of each")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   inspect->add_flag("--json", arguments->json, "Print JSON");
-  inspect->callback([arguments] {
-    RunCommand([&] { return FileExists(arguments->path) ? InspectShard(*arguments) : InspectDataset(*arguments); });
-  });
+  inspect->add_option("--format", arguments->format, kFormatHelp);
+  inspect->callback([arguments] { RunCommand([&] { return Inspect(*arguments); }); });
 }
 
 struct VerifyArguments {
   std::string path;
   int threads = 0;
+  std::string format;
   bool json = false;
 };
 
 absl::Status Verify(const VerifyArguments& arguments) {
   const auto start = Clock::now();
-  INGOT_ASSIGN_OR_RETURN(const VerifyReport report, VerifyData(arguments.path, arguments.threads));
+  INGOT_ASSIGN_OR_RETURN(const std::optional<ForeignFormat> format, FormatOf(arguments.path, arguments.format));
+  INGOT_ASSIGN_OR_RETURN(const VerifyReport report, VerifyData(arguments.path, arguments.threads, format));
   if (arguments.json) {
     PrintJson({{"valid", true},
                {"files", report.files},
@@ -312,9 +364,11 @@ absl::Status Verify(const VerifyArguments& arguments) {
 
 void AddVerify(CLI::App& data) {
   auto arguments = std::make_shared<VerifyArguments>();
-  CLI::App* verify = data.add_subcommand("verify", "Every checksum and bound of a dataset or a shard");
-  verify->add_option("path", arguments->path, "Dataset directory or shard")->required();
+  CLI::App* verify =
+      data.add_subcommand("verify", "Every checksum and bound of a dataset, a shard or another trainer's token file");
+  verify->add_option("path", arguments->path, "Dataset directory, shard or token file")->required();
   verify->add_option("--threads", arguments->threads, "Threads; 0: one a processor")->capture_default_str();
+  verify->add_option("--format", arguments->format, kFormatHelp);
   verify->add_flag("--json", arguments->json, "Print JSON");
   verify->callback([arguments] { RunCommand([&] { return Verify(*arguments); }); });
 }

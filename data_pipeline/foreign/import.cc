@@ -1,0 +1,87 @@
+#include "data_pipeline/foreign/import.h"
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "data_pipeline/hash.h"
+#include "data_pipeline/split_writer.h"
+
+namespace ingot {
+namespace {
+
+class Import {
+ public:
+  Import(const BuildOptions& options, const Tokenizer& tokenizer, const std::string& directory,
+         DatasetManifest& manifest)
+      : options_(options), tokenizer_(tokenizer), manifest_(manifest) {
+    for (const Split split : kSplits) {
+      writers_.emplace_back(directory, split, manifest.vocabulary, manifest.end_of_text, options.shard_tokens);
+    }
+  }
+
+  absl::Status Run(ForeignFormat format) {
+    std::vector<int32_t> separators = {manifest_.end_of_text};
+    DocumentCutter cutter({}, [](const ForeignPiece&) { return absl::OkStatus(); });
+    for (const std::string& path : options_.inputs) {
+      INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(path, format));
+      if (corpus.info().has_masks) {
+        return absl::UnimplementedError(absl::StrCat(path, ": has loss masks, which datasets do not keep"));
+      }
+      if (manifest_.sources.empty()) {
+        if (corpus.info().separator >= 0) separators.push_back(corpus.info().separator);
+        cutter = DocumentCutter(separators, [this](const ForeignPiece& piece) { return Write(piece); });
+      }
+      if (!corpus.BeginsInsideDocument(separators)) INGOT_RETURN_IF_ERROR(cutter.End());
+      manifest_.sources.push_back({.path = path});
+      INGOT_RETURN_IF_ERROR(corpus.CutInto(cutter, tokenizer_.size()));
+    }
+    INGOT_RETURN_IF_ERROR(cutter.End());
+    for (const Split split : kSplits) {
+      SplitWriter& writer = writers_[static_cast<size_t>(split)];
+      INGOT_RETURN_IF_ERROR(writer.Finish());
+      manifest_.split(split) = writer.entry();
+    }
+    manifest_.counts.files = static_cast<int64_t>(options_.inputs.size());
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Write(const ForeignPiece& piece) {
+    if (piece.begins) split_ = SplitOf(piece.ids);
+    SplitWriter& writer = writers_[static_cast<size_t>(split_)];
+    int64_t bytes = 0;
+    for (const int32_t id : piece.ids) bytes += tokenizer_.ByteLength(id);
+    writer.AddTextBytes(bytes);
+    INGOT_RETURN_IF_ERROR(writer.Append(piece.ids));
+    if (piece.ends) INGOT_RETURN_IF_ERROR(writer.EndDocument());
+    SourceEntry& source = manifest_.sources.back();
+    source.documents += piece.ends;
+    source.tokens += static_cast<int64_t>(piece.ids.size()) + piece.ends;
+    source.text_bytes += bytes;
+    manifest_.counts.documents += piece.ends;
+    manifest_.counts.text_bytes += bytes;
+    return absl::OkStatus();
+  }
+
+  Split SplitOf(std::span<const int32_t> ids) const {
+    const uint64_t hash = HashBytes({reinterpret_cast<const char*>(ids.data()), ids.size_bytes()});
+    const bool validates = static_cast<double>(hash >> 11) * 0x1p-53 < options_.validation_fraction;
+    return validates ? Split::kValidation : Split::kTraining;
+  }
+
+  const BuildOptions& options_;
+  const Tokenizer& tokenizer_;
+  DatasetManifest& manifest_;
+  std::vector<SplitWriter> writers_;
+  Split split_ = Split::kTraining;
+};
+
+}  // namespace
+
+absl::StatusOr<DatasetManifest> ImportDataset(const BuildOptions& options, ForeignFormat format,
+                                              const Tokenizer& tokenizer, const TextEncoder& encoder) {
+  return WriteDataset(options, encoder, [&](const std::string& directory, DatasetManifest& manifest) {
+    return Import(options, tokenizer, directory, manifest).Run(format);
+  });
+}
+
+}  // namespace ingot
