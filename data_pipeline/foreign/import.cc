@@ -19,7 +19,7 @@ class Import {
   }
 
   absl::Status Run(ForeignFormat format) {
-    std::vector<int32_t> separators = {manifest_.end_of_text};
+    std::vector<int32_t> separators;
     DocumentCutter cutter({}, [](const ForeignPiece&) { return absl::OkStatus(); });
     for (const std::string& path : options_.inputs) {
       INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(path, format));
@@ -27,7 +27,7 @@ class Import {
         return absl::UnimplementedError(absl::StrCat(path, ": has loss masks, which datasets do not keep"));
       }
       if (manifest_.sources.empty()) {
-        if (corpus.info().separator >= 0) separators.push_back(corpus.info().separator);
+        separators = SeparatorsFor(corpus.info(), tokenizer_, manifest_.end_of_text);
         cutter = DocumentCutter(separators, [this](const ForeignPiece& piece) { return Write(piece); });
       }
       if (!corpus.BeginsInsideDocument(separators)) INGOT_RETURN_IF_ERROR(cutter.End());
@@ -76,6 +76,14 @@ class Import {
 };
 
 }  // namespace
+
+std::vector<int32_t> SeparatorsFor(const ForeignInfo& info, const Tokenizer& tokenizer, int32_t end_of_text) {
+  std::vector<int32_t> separators = {end_of_text};
+  const int32_t own = info.separator;
+  const bool is_special = own >= 0 && own < tokenizer.size() && tokenizer.ByteLength(own) == 0;
+  if (is_special && own != end_of_text) separators.push_back(own);
+  return separators;
+}
 
 absl::StatusOr<DatasetManifest> ImportDataset(const BuildOptions& options, ForeignFormat format,
                                               const Tokenizer& tokenizer, const TextEncoder& encoder) {

@@ -9,8 +9,11 @@
 
 namespace ingot {
 
-// Reads options.inputs, files of `format`, in order. The format's separator and the tokenizer's end of text both end
-// documents; each document ends with the tokenizer's end of text in the dataset. An id that is not the tokenizer's is
+// The ids that end documents: the tokenizer's end of text and the format's own separator, the latter only where it is a
+// special token of this tokenizer. In a file made with another vocabulary the same number may be an ordinary token.
+std::vector<int32_t> SeparatorsFor(const ForeignInfo& info, const Tokenizer& tokenizer, int32_t end_of_text);
+
+// Reads options.inputs, files of `format`, in order. SeparatorsFor() ends documents; each document ends with the tokenizer's end of text in the dataset. An id that is not the tokenizer's is
 // an error that names file and place; so are loss masks, which datasets do not keep. The share of documents that
 // validate is chosen by the hash of their first 65,536 ids.
 absl::StatusOr<DatasetManifest> ImportDataset(const BuildOptions& options, ForeignFormat format,

@@ -9,6 +9,17 @@
 namespace ingot {
 namespace {
 
+TEST(ForeignImport, AnOrdinaryTokenIsNeverASeparator) {
+  const Tokenizer tokenizer = SmallTokenizer(SplitPattern::kGpt2);
+  const auto separators = [&](int32_t own) { return SeparatorsFor({.separator = own}, tokenizer, 0); };
+  EXPECT_EQ(separators(-1), (std::vector<int32_t>{0}));
+  EXPECT_EQ(separators(65), (std::vector<int32_t>{0}));  // a letter
+  EXPECT_EQ(separators(static_cast<int32_t>(tokenizer.size())), (std::vector<int32_t>{0}));
+  const int32_t special = tokenizer.end_of_text();
+  ASSERT_GT(special, 0);
+  EXPECT_EQ(separators(special), (std::vector<int32_t>{0, special}));
+}
+
 TEST(ForeignImport, MakesADatasetOrNamesTheIdOutsideTheTokenizer) {
   const TestDirectory dir;
   const Tokenizer tokenizer = SmallTokenizer(SplitPattern::kGpt2);
