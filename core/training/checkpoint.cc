@@ -138,6 +138,13 @@ absl::Status CheckpointStore::RemoveSurplus(int64_t saved_step) const {
   return absl::OkStatus();
 }
 
+void CheckpointStore::CleanUp() const {
+  const std::string directory = CheckpointsOf(run_directory_);
+  if (!DirectoryExists(directory)) return;
+  RemoveLeftovers(directory);
+  RemoveSurplus(/*saved_step=*/-1).IgnoreError();
+}
+
 absl::StatusOr<std::optional<std::string>> CheckpointStore::NewestValid(std::vector<std::string>& rejected) const {
   INGOT_ASSIGN_OR_RETURN(const auto steps, Steps(CheckpointsOf(run_directory_)));
   for (auto it = steps.rbegin(); it != steps.rend(); ++it) {

@@ -148,6 +148,7 @@ absl::Status Trainer::ResumeFromNewestValid() {
   std::vector<std::string> rejected;
   INGOT_ASSIGN_OR_RETURN(const std::optional<std::string> newest, checkpoints_.NewestValid(rejected));
   for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));
+  checkpoints_.CleanUp();
   if (newest.has_value()) {
     INGOT_ASSIGN_OR_RETURN(const TrainingState stored,
                            LoadCheckpoint(*newest, model_->table(), model_->parameters(), optimizer_.tensors()));

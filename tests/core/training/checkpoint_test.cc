@@ -123,6 +123,18 @@ TEST(CheckpointStore, RemovesWhatACrashLeft) {
   EXPECT_THAT(Saved(run), ElementsAre("step-00000005"));
 }
 
+// A run that is killed after its last commit saves no more: its next start must end what the Save had begun.
+TEST(CheckpointStore, CleansUpWithoutSaving) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  CheckpointStore(run.path(), 1, 0).CleanUp();  // nothing there yet
+  for (const int64_t step : {1, 2}) ASSERT_TRUE(CheckpointStore(run.path(), 9, 0).Save(model.contents(step)).ok());
+  ASSERT_TRUE(CreateDirectories(run / "checkpoints/.trash-step-00000000/training_state").ok());
+  ASSERT_TRUE(CreateDirectories(run / "checkpoints/.tmp-step-00000003").ok());
+  CheckpointStore(run.path(), 1, 0).CleanUp();
+  EXPECT_THAT(Saved(run), ElementsAre("step-00000002"));
+}
+
 TEST(CheckpointStore, SavesTheSameStepAgain) {
   const TemporaryDirectory run;
   SmallModel model(LlamaDims(), 1), other(LlamaDims(), 2);
