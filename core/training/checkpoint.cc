@@ -140,9 +140,7 @@ absl::Status CheckpointStore::RemoveSurplus(int64_t saved_step) const {
 
 void CheckpointStore::CleanUp() const {
   const std::string directory = CheckpointsOf(run_directory_);
-  if (!DirectoryExists(directory)) return;
-  RemoveLeftovers(directory);
-  RemoveSurplus(/*saved_step=*/-1).IgnoreError();
+  if (DirectoryExists(directory)) RemoveLeftovers(directory);
 }
 
 absl::StatusOr<std::optional<std::string>> CheckpointStore::NewestValid(std::vector<std::string>& rejected) const {

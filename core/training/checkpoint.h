@@ -50,8 +50,8 @@ class CheckpointStore {
   // A step saved before is left as it is if the contents are the same, and replaced in one rename otherwise.
   absl::Status Save(const CheckpointContents& contents, bool marked = false);
 
-  // Ends what a killed Save had begun: removes temporary directories and surplus checkpoints. For the start of a run,
-  // by the one process that trains in the directory. What cannot be removed stays for the next Save.
+  // Removes the temporary directories of a Save that was killed. For the start of a run, by the one process that trains
+  // in the directory. Surplus checkpoints stay until the next Save: nothing here has read whether the newest is whole.
   void CleanUp() const;
 
   // The newest checkpoint whose manifest, sizes and checksums hold; nothing if there is none. `rejected` gets a line
