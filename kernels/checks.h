@@ -33,6 +33,18 @@ inline void CheckF32(const char* op, std::initializer_list<Tensor> tensors) {
   }
 }
 
+// Activations and weights: all f32, or all bf16 (OnCuda only).
+inline void CheckFloats(const char* op, std::initializer_list<Tensor> tensors) {
+  const Tensor* first = nullptr;
+  for (const Tensor& t : tensors) {
+    if (t.absent()) continue;
+    INGOT_CHECK(t.dtype == DType::kF32 || t.dtype == DType::kBf16, "%s: a tensor is %s, not f32 or bf16", op,
+                Name(t.dtype));
+    if (first == nullptr) first = &t;
+    INGOT_CHECK(t.dtype == first->dtype, "%s: one tensor is %s, another %s", op, Name(first->dtype), Name(t.dtype));
+  }
+}
+
 // For OnCpu: every tensor that was given has memory.
 inline void CheckMemory(const char* op, std::initializer_list<Tensor> tensors) {
   int number = 0;

@@ -3,9 +3,11 @@
 // device, or, in describe mode, only records what would run. An op is a struct with
 //   static constexpr char kName[];
 //   void Check() const;             shapes, dtypes, aliases: programmer's errors
-//   void OnCpu(Context&) const;
+//   void OnCpu(Context&) const;     f32
+//   void OnCuda(Context&) const;    f32 or bf16; on a GPU, or the same kernels on the emulator
 //   Work Cost() const;              from the shapes alone
-//   int64_t ScratchBytes() const;   optional; taken from the context by Scratch<T>(n) while the op runs
+//   int64_t ScratchBytes() const;      optional: memory that OnCpu takes from the context by Scratch<T>(n)
+//   int64_t CudaScratchBytes() const;  optional: the same for OnCuda, device memory
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -20,7 +22,22 @@ concept HasScratch = requires(const Op& op) {
   { op.ScratchBytes() } -> std::same_as<int64_t>;
 };
 
-// What a context in describe mode, or one with an observer, tells of an op.
+template <typename Op>
+concept HasCudaScratch = requires(const Op& op) {
+  { op.CudaScratchBytes() } -> std::same_as<int64_t>;
+};
+
+class Context;
+
+// Where an op computes. Tensors of a kCuda context lie in device memory (kernels/cuda/runtime.h).
+enum class Device { kCpu, kCuda };
+
+template <typename Op>
+concept HasCuda = requires(const Op& op, Context& ctx) {
+  op.OnCuda(ctx);
+};
+
+// What a context in describe mode tells of an op.
 struct OpRecord {
   const char* name;
   Work work;
@@ -30,25 +47,38 @@ struct OpRecord {
 class Context {
  public:
   // Computes, with scratch memory of the caller's: at least the largest ScratchBytes() of the ops to be run.
-  explicit Context(Tensor scratch = {}) : scratch_(scratch) {}
-  // Runs nothing: `record` is told of every op. Tensors may have null pointers.
-  static Context Describe(std::function<void(const OpRecord&)> record) {
-    Context context;
+  // stream: the CUDA stream that the ops of a kCuda context follow each other on (cudaStream_t), null on the CPU.
+  explicit Context(Tensor scratch = {}, Device device = Device::kCpu, void* stream = nullptr)
+      : scratch_(scratch), device_(device), stream_(stream) {}
+  // Runs nothing: `record` is told of every op as `device` would run it. Tensors may have null pointers.
+  static Context Describe(std::function<void(const OpRecord&)> record, Device device = Device::kCpu) {
+    Context context({}, device);
     context.describe_ = std::move(record);
     return context;
   }
 
+  Device device() const { return device_; }
+  void* stream() const { return stream_; }
   bool describes() const { return static_cast<bool>(describe_); }
 
   template <typename Op>
   void Run(const Op& op) {
     op.Check();
     int64_t scratch_bytes = 0;
-    if constexpr (HasScratch<Op>) scratch_bytes = op.ScratchBytes();
+    if constexpr (HasScratch<Op>) {
+      if (device_ == Device::kCpu) scratch_bytes = op.ScratchBytes();
+    }
+    if constexpr (HasCudaScratch<Op>) {
+      if (device_ == Device::kCuda) scratch_bytes = op.CudaScratchBytes();
+    }
     if (describes()) return describe_({Op::kName, op.Cost(), scratch_bytes});
     INGOT_CHECK(scratch_bytes <= Bytes(scratch_), "%s needs %lld bytes of scratch; the context has %lld", Op::kName,
                 static_cast<long long>(scratch_bytes), static_cast<long long>(Bytes(scratch_)));
     scratch_used_ = 0;
+    if constexpr (HasCuda<Op>) {
+      if (device_ == Device::kCuda) return op.OnCuda(*this);
+    }
+    INGOT_CHECK(device_ == Device::kCpu, "%s has no CUDA body", Op::kName);
     op.OnCpu(*this);
   }
 
@@ -68,6 +98,8 @@ class Context {
 
  private:
   Tensor scratch_;
+  Device device_;
+  void* stream_;
   int64_t scratch_used_ = 0;
   std::function<void(const OpRecord&)> describe_;
 };

@@ -1,0 +1,44 @@
+#pragma once
+// The CUDA runtime as the host code of Ingot sees it: device memory, streams, copies. Two bodies: a GPU's, or the
+// emulator's where the build has no CUDA toolkit (kernels/emulator). Errors are what a machine can cause: no driver, no
+// device, no memory, a kernel that failed.
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace ingot::cuda {
+
+// Whether kCuda contexts run on a GPU (true) or on the emulator of this build.
+bool IsEmulated();
+
+// "NVIDIA H100 80GB HBM3, CUDA runtime 13.0", or "emulator". Errors: no driver, no device, a device older than
+// compute capability 8.0. Selects device `index` for this process.
+absl::StatusOr<std::string> SelectDevice(int index);
+
+// Free device memory in bytes.
+absl::StatusOr<int64_t> FreeBytes();
+
+// Device memory, 256-byte aligned; every byte is 0xFF (NaN as a float) on the emulator and unspecified on a GPU.
+// `what` names it in errors.
+absl::StatusOr<void*> Allocate(const std::string& what, int64_t bytes);
+void Free(void* memory);
+
+// Page-locked host memory, for copies that overlap.
+absl::StatusOr<void*> AllocatePinned(const std::string& what, int64_t bytes);
+void FreePinned(void* memory);
+
+// A cudaStream_t as a void*, as Context carries it.
+absl::StatusOr<void*> CreateStream();
+void DestroyStream(void* stream);
+
+// In the stream's order. The host memory must stay until Synchronize(stream).
+absl::Status CopyToDevice(void* device, const void* host, int64_t bytes, void* stream);
+absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* stream);
+absl::Status FillZero(void* device, int64_t bytes, void* stream);
+
+// Waits for the stream; the first error of any kernel or copy on it since the last call.
+absl::Status Synchronize(void* stream);
+
+}  // namespace ingot::cuda
