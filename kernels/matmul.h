@@ -13,7 +13,9 @@ struct MatmulForward {
   Tensor y;          // (R, O)  =
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
+  int64_t CudaScratchBytes() const;
 };
 
 //   dx[r,i]   = sum_o dy[r,o] * w[o,i]
@@ -29,7 +31,9 @@ struct MatmulBackward {
   Tensor dbias = {};  // (O)     +=
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
+  int64_t CudaScratchBytes() const;
 };
 
 }  // namespace ingot

@@ -16,6 +16,7 @@
 #include "core/base/tensor.h"
 #include "gtest/gtest.h"
 #include "tests/kernels/backend.h"
+#include "tests/kernels/schedules.h"
 
 namespace ingot {
 
@@ -43,6 +44,11 @@ inline Tensor Bf16View(Floats& memory, std::initializer_list<int64_t> shape) {
 // A tensor of the type that the current backend has for activations and weights; View() is for what is always f32.
 inline Tensor ScalarView(Floats& memory, std::initializer_list<int64_t> shape) {
   return CurrentBackend().scalar == DType::kBf16 ? Bf16View(memory, shape) : View(memory, shape);
+}
+
+// For references that are given values before the op is: rounds them as ScalarView does.
+inline void RoundScalars(std::initializer_list<Floats*> arrays) {
+  for (Floats* array : arrays) ScalarView(*array, {static_cast<int64_t>(array->size())});
 }
 
 inline Floats Normal(int64_t count, uint64_t stream, double deviation = 1) {
@@ -215,6 +221,16 @@ inline void ExpectSameBitsForThreads(const std::function<Floats()>& body) {
   }
   omp_set_num_threads(before);
   ExpectSameBits(results, "threads");
+}
+
+// The same on every CUDA backend, for orders of threads instead of their number.
+inline void ExpectSameBitsForSchedules(const std::function<Floats()>& body) {
+  for (const Backend& backend : CudaBackends()) {
+    const OnBackend on(backend);
+    std::vector<Floats> results;
+    ForEachSchedule([&] { results.push_back(body()); });
+    ExpectSameBits(results, "schedule");
+  }
 }
 
 }  // namespace ingot
