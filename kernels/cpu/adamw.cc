@@ -24,10 +24,6 @@ void AdamW::OnCpu(Context&) const {
     weights[n] = weights[n] * k.keep - k.rate * first[n] / (std::sqrt(second[n]) * k.root + k.eps);
     if (copy != nullptr) copy[n] = ToBf16(weights[n]);
   }
-  if (w_bf16.absent()) return;
-  Bf16* const rounded = w_bf16.data<Bf16>();
-#pragma omp parallel for simd if (WorthThreads(N))
-  for (int64_t n = 0; n < N; ++n) rounded[n] = ToBf16(weights[n]);
 }
 
 }  // namespace ingot
