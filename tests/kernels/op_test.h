@@ -153,13 +153,16 @@ inline double ScalarUnit() { return CurrentBackend().scalar == DType::kBf16 ? 0x
 
 // |got - v| <= output |v| + u (8 + g) (|v| + sensitivity) + smallest normal, u = 2^-24, `output` the unit roundoff of
 // the type that got was stored in. g covers a chain of additions of `chain` terms: its square root for random data, all
-// of it for structured data, whose rounding errors point one way (Higham & Mary 2019).
+// of it for structured data, whose rounding errors point one way (Higham & Mary 2019). `midway`, if given, is a bound
+// for what each element owes to values that were stored in a shorter type on the way.
 inline void ExpectWithin(const Floats& got, const std::vector<double>& v, const std::vector<double>& sensitivity,
-                         int64_t chain, bool structured = false, double output = kUnit) {
+                         int64_t chain, bool structured = false, double output = kUnit,
+                         const std::vector<double>& midway = {}) {
   const double g = structured ? static_cast<double>(chain) : std::sqrt(static_cast<double>(chain));
   ASSERT_EQ(got.size(), v.size());
   for (size_t i = 0; i < v.size(); ++i) {
-    const double computed = kUnit * (8 + g) * (std::fabs(v[i]) + sensitivity[i]);
+    const double short_stores = midway.empty() ? 0 : midway[i];
+    const double computed = kUnit * (8 + g) * (std::fabs(v[i]) + sensitivity[i]) + short_stores;
     const double tolerance = output * (std::fabs(v[i]) + computed) + computed + 0x1p-126;
     ASSERT_LE(std::fabs(static_cast<double>(got[i]) - v[i]), tolerance)
         << "element " << i << ": " << got[i] << ", not " << v[i];
