@@ -110,10 +110,22 @@ absl::Status Greet(Link& link, const Meeting& meeting, const ControlClientOption
   return absl::OkStatus();
 }
 
+std::string LocalAddressOf(int fd) {
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+  char text[INET_ADDRSTRLEN] = "";
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "127.0.0.1";
+  inet_ntop(AF_INET, &address.sin_addr, text, sizeof(text));
+  return text;
+}
+
 class Client : public ControlClient {
  public:
   Client(ControlClientOptions options, Link link)
-      : options_(std::move(options)), link_(std::move(link)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      : options_(std::move(options)),
+        local_address_(LocalAddressOf(link.socket())),
+        link_(std::move(link)),
+        wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     thread_ = std::thread([this] { Loop(); });
   }
   ~Client() override {
@@ -129,6 +141,7 @@ class Client : public ControlClient {
   absl::Status Compare(const std::vector<ComparedField>& fields) override;
   absl::Status Put(const std::string& key, const std::string& value) override;
   absl::StatusOr<std::string> Get(const std::string& key, Milliseconds limit) override;
+  const std::string& local_address() const override { return local_address_; }
   void Report(const RankProgress& progress) override;
   void Fail(ExitCode code, const std::string& text) override;
   void Stuck(const std::string& text) override;
@@ -149,6 +162,7 @@ class Client : public ControlClient {
   absl::Status Await(const std::string& what, Milliseconds limit, const std::function<bool()>& ready);
 
   const ControlClientOptions options_;
+  const std::string local_address_;
   std::mutex mutex_;  // everything below
   std::condition_variable changed_;
   Link link_;

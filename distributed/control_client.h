@@ -49,6 +49,9 @@ class ControlClient {
   virtual absl::Status Put(const std::string& key, const std::string& value) = 0;
   virtual absl::StatusOr<std::string> Get(const std::string& key, std::chrono::milliseconds limit) = 0;
 
+  // This machine's address on the connection to rank 0.
+  virtual const std::string& local_address() const = 0;
+
   // What the next heartbeats say. Thread-safe.
   virtual void Report(const RankProgress& progress) = 0;
   // Ends the run for all ranks on this one's account; the verdict is waited for shortly.

@@ -1,6 +1,7 @@
 #include "distributed/control_server.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -29,6 +30,7 @@ using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 
 constexpr size_t kMaxStored = size_t{64} << 20;  // bytes of all keys and values
+constexpr int kBacklog = 1024;                   // connections that wait to be accepted
 constexpr Milliseconds kTick{50};                // longest wait of the loop
 constexpr Milliseconds kLinger{2000};            // for the ranks to leave
 constexpr std::chrono::seconds kSelfStopped{2};  // a loop that slept this long was stopped itself
@@ -443,17 +445,22 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(const Contro
   if (inet_pton(AF_INET, options.address.c_str(), &address.sin_addr) != 1) {
     return absl::InvalidArgumentError(absl::StrCat("control plane: expected an IPv4 address, found ", options.address));
   }
-  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  const int yes = 1;
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   socklen_t size = sizeof(address);
-  if (bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener, 1024) != 0 ||
-      getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    const absl::Status status = absl::ErrnoToStatus(errno, absl::StrCat("control plane: cannot listen on ", where));
-    close(listener);
-    return status;
+  int listener = options.listener;
+  bool listens =
+      listener >= 0 && fcntl(listener, F_SETFL, O_NONBLOCK) == 0 && fcntl(listener, F_SETFD, FD_CLOEXEC) == 0;
+  if (listener < 0) {
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int yes = 1;
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    listens = bind(listener, reinterpret_cast<sockaddr*>(&address), size) == 0 && listen(listener, kBacklog) == 0;
   }
-  return std::make_unique<Server>(options, listener, ntohs(address.sin_port));
+  if (listens && getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
+    return std::make_unique<Server>(options, listener, ntohs(address.sin_port));
+  }
+  const absl::Status status = absl::ErrnoToStatus(errno, absl::StrCat("control plane: cannot listen on ", where));
+  close(listener);
+  return status;
 }
 
 }  // namespace ingot

@@ -12,6 +12,7 @@ namespace ingot {
 struct ControlServerOptions {
   std::string address = "127.0.0.1";  // one address of this machine, never all of them
   int port = 0;                       // 0: any free one
+  int listener = -1;                  // a socket that listens already, in place of address and port
   std::string secret;
   std::string run_id;
   int64_t size = 1;
