@@ -11,11 +11,12 @@ namespace ingot {
 //          - learning_rate * (m[n] / (1 - beta1^step)) / (sqrt(v[n] / (1 - beta2^step)) + eps)
 struct AdamW {
   static constexpr char kName[] = "adamw";
-  Tensor w;         // (N)  read and written
-  Tensor gradient;  // (N)
-  Tensor m;         // (N)  read and written
-  Tensor v;         // (N)  read and written
-  int64_t step;     // counts from 1
+  Tensor w;            // (N)  read and written
+  Tensor gradient;     // (N)
+  Tensor m;            // (N)  read and written
+  Tensor v;            // (N)  read and written
+  Tensor w_bf16 = {};  // (N) bf16  =  the new w, rounded: what products read
+  int64_t step;        // counts from 1
   float learning_rate;
   float beta1;
   float beta2;

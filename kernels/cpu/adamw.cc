@@ -29,7 +29,7 @@ struct Factors {
 }  // namespace
 
 void AdamW::OnCpu(Context&) const {
-  CheckMemory(kName, {w, gradient, m, v});
+  CheckMemory(kName, {w, gradient, m, v, w_bf16});
   float *const weights = w.data<float>(), *const first = m.data<float>(), *const second = v.data<float>();
   const float* const gradients = gradient.data<float>();
   const int64_t N = Count(w);
@@ -42,6 +42,10 @@ void AdamW::OnCpu(Context&) const {
     second[n] = k.beta2 * second[n] + k.new2 * g * g;
     weights[n] = weights[n] * k.keep - k.rate * first[n] / (std::sqrt(second[n]) * k.root + k.eps);
   }
+  if (w_bf16.absent()) return;
+  Bf16* const rounded = w_bf16.data<Bf16>();
+#pragma omp parallel for simd if (WorthThreads(N))
+  for (int64_t n = 0; n < N; ++n) rounded[n] = ToBf16(weights[n]);
 }
 
 }  // namespace ingot

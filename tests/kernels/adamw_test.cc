@@ -63,6 +63,15 @@ TEST(AdamWTest, OneStep) {
   }
 }
 
+TEST(AdamWTest, WorkingCopyIsTheRoundedWeight) {
+  Data data(33);
+  std::vector<Bf16> rounded(33);
+  AdamW op = data.Op();
+  op.w_bf16 = View(rounded, {33});
+  RunOp(op);
+  for (int64_t n = 0; n < 33; ++n) EXPECT_EQ(rounded[n].bits, ToBf16(data.w[n]).bits) << n;
+}
+
 // From nothing, the first step of Adam moves every weight by the learning rate against the sign of its gradient.
 TEST(AdamWTest, TheFirstStepIsTheSign) {
   Data data(100);

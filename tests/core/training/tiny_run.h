@@ -86,8 +86,10 @@ class TinyRun : public ::testing::Test {
   }
 
   std::vector<float> Weights() const {
-    const Tensor parameters = trainer_->model().parameters();
-    return {parameters.data<float>(), parameters.data<float>() + Count(parameters)};
+    const Model& model = trainer_->model();
+    std::vector<float> weights(Count(model.parameters()));
+    EXPECT_TRUE(model.backend()->CopyOut(weights.data(), model.parameters()).ok());
+    return weights;
   }
 
   TemporaryDirectory directory_;
