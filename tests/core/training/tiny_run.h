@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "core/training/config.h"
 #include "core/training/trainer.h"
 #include "data_pipeline/builder.h"
@@ -77,12 +79,28 @@ class TinyRun : public ::testing::Test {
   }
 
   // Trains in directory_/NAME; `trainer` is left for looking at.
-  absl::Status Train(const std::string& name, const std::vector<std::string>& settings) {
+  absl::Status Train(const std::string& name, const std::vector<std::string>& settings, Device device = Device::kCpu) {
     trainer_ = nullptr;  // it holds its run's directory
-    auto created = Trainer::Create(Config(settings), directory_ / name);
+    auto created = Trainer::Create(Config(settings), directory_ / name, device);
     if (!created.ok()) return created.status();
     trainer_ = *std::move(created);
     return trainer_->Run();
+  }
+
+  // The lines of RUN/metrics.jsonl that hold `key`.
+  std::vector<nlohmann::json> Metrics(const std::string& run, const char* key) {
+    std::vector<nlohmann::json> lines;
+    const std::string text = *ReadFile(directory_ / (run + "/metrics.jsonl"));
+    for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+      auto object = nlohmann::json::parse(line.begin(), line.end());
+      if (object.contains(key)) lines.push_back(std::move(object));
+    }
+    return lines;
+  }
+  std::vector<double> MetricsOf(const std::string& run, const char* key) {
+    std::vector<double> values;
+    for (const nlohmann::json& line : Metrics(run, key)) values.push_back(line[key].get<double>());
+    return values;
   }
 
   std::vector<float> Weights() const {
