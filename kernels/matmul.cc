@@ -10,7 +10,10 @@ void MatmulForward::Check() const {
   INGOT_CHECK_SHAPE(w, O, I);
   INGOT_CHECK_OPTIONAL_SHAPE(bias, O);
   INGOT_CHECK_SHAPE(y, R, O);
-  CheckFloats(kName, {x, w, bias, y});
+  CheckFloats(kName, {x, w});
+  CheckFloats(kName, {y, bias});
+  INGOT_CHECK(y.dtype == DType::kF32 || y.dtype == x.dtype, "%s: y is %s, x is %s", kName, Name(y.dtype),
+              Name(x.dtype));
   CheckApart(kName, {y}, {x, w, bias});
 }
 

@@ -10,7 +10,7 @@ struct MatmulForward {
   Tensor x;          // (R, I)
   Tensor w;          // (O, I)
   Tensor bias = {};  // (O)
-  Tensor y;          // (R, O)  =
+  Tensor y;          // (R, O)  =  of x's type, or f32
   void Check() const;
   void OnCpu(Context&) const;
   void OnCuda(Context&) const;

@@ -40,10 +40,10 @@ std::vector<Variant> WideVariants() {
   std::vector<Variant> variants = Variants();
   for (auto& [name, dims] : variants) {
     dims.D = 64;
-    if (dims.architecture == Architecture::kGpt2) {
-      dims.C = 128;
-      dims.H = dims.K = 2;
-    }
+    if (dims.architecture == Architecture::kLlama && !dims.qkv_bias) continue;
+    dims.C = 128;  // these need heads * head width = channels
+    dims.H = 2;
+    dims.K = dims.architecture == Architecture::kGpt2 ? 2 : 1;
   }
   return variants;
 }
