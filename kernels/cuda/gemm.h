@@ -1,10 +1,8 @@
 #pragma once
-// The one matrix product of the CUDA ops. Two bodies: cuBLASLt (gemm_cublaslt_gpu.cc), or the CPU's BLAS on the emulator
-// (gemm_emulator.cc). Here M, N and K keep their BLAS meaning.
+// The one matrix product of the CUDA ops. Two bodies: a kernel of our own on a GPU (gemm_gpu.cc), the CPU's BLAS on the
+// emulator (gemm_emulator.cc). Here M, N and K keep their BLAS meaning.
 #include <cstdint>
-#include <string>
 
-#include "absl/status/statusor.h"
 #include "core/base/tensor.h"
 
 namespace ingot::cuda {
@@ -32,8 +30,5 @@ int64_t GemmWorkspaceBytes();
 
 // In the stream's order. `workspace` has GemmWorkspaceBytes() bytes.
 void RunGemm(const Gemm& gemm, void* workspace, void* stream);
-
-// The library in use, such as "cuBLASLt 13.1.0". Errors: none was found, with where it was looked for.
-absl::StatusOr<std::string> GemmLibrary();
 
 }  // namespace ingot::cuda

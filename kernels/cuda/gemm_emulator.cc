@@ -49,6 +49,4 @@ void RunGemm(const Gemm& gemm, void* /*workspace*/, void* stream) {
   emulator::Enqueue(stream, [gemm] { Compute(gemm); });
 }
 
-absl::StatusOr<std::string> GemmLibrary() { return BlasName() + " on the emulator"; }
-
 }  // namespace ingot::cuda
