@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "tests/core/training/run_metrics.h"
 #include "tests/core/training/tiny_run.h"
 
 namespace ingot {
@@ -17,7 +18,7 @@ class CudaTrainerTest : public TinyRun {
     }
     const absl::Status status = Train(run, settings, device);
     EXPECT_TRUE(status.ok()) << status;
-    return MetricsOf(run, "loss");
+    return MetricsOf(directory_ / (run + "/metrics.jsonl"), "loss");
   }
 };
 

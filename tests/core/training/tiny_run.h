@@ -3,12 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "core/training/config.h"
 #include "core/training/trainer.h"
 #include "data_pipeline/builder.h"
@@ -85,22 +83,6 @@ class TinyRun : public ::testing::Test {
     if (!created.ok()) return created.status();
     trainer_ = *std::move(created);
     return trainer_->Run();
-  }
-
-  // The lines of RUN/metrics.jsonl that hold `key`.
-  std::vector<nlohmann::json> Metrics(const std::string& run, const char* key) {
-    std::vector<nlohmann::json> lines;
-    const std::string text = *ReadFile(directory_ / (run + "/metrics.jsonl"));
-    for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-      auto object = nlohmann::json::parse(line.begin(), line.end());
-      if (object.contains(key)) lines.push_back(std::move(object));
-    }
-    return lines;
-  }
-  std::vector<double> MetricsOf(const std::string& run, const char* key) {
-    std::vector<double> values;
-    for (const nlohmann::json& line : Metrics(run, key)) values.push_back(line[key].get<double>());
-    return values;
   }
 
   std::vector<float> Weights() const {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/training/guard.h"
+#include "tests/core/training/run_metrics.h"
 #include "tests/core/training/tiny_run.h"
 
 namespace ingot {
@@ -18,6 +19,9 @@ using ::testing::Not;
 
 class TrainerTest : public TinyRun {
  protected:
+  std::vector<nlohmann::json> Metrics(const std::string& run, const char* key) {
+    return MetricsWith(directory_ / (run + "/metrics.jsonl"), key);
+  }
   std::vector<std::string> Checkpoints(const std::string& run) {
     return *ListDirectory(directory_ / (run + "/checkpoints"));
   }
