@@ -6,33 +6,33 @@
 namespace ingot {
 namespace {
 
-// Memory plan: one block owns kQueries query rows of one head and walks the keys they see in tiles of kKeys.
+// Memory plan: one block owns kQueries query rows of one head and walks the keys they see in tiles of kKeys: 64, or 32
+// where y needs the registers.
 //   registers  a warp holds kRowTiles x 16 rows: scores of one key tile, then probabilities, and y, all fp32; each
 //              fragment of keys and values read from shared memory serves all its row tiles
 //   shared     q once; k and v in kStages stages, filled by cp.async one tile ahead; one barrier a tile
 //   traffic    q, y once; k, v once for each kQueries rows, from L2: heads of a group run side by side
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
-constexpr int kKeys = 64;
 constexpr int kStages = 2;
 constexpr int kRowTiles = 2;
 constexpr int kQueries = kWarps * kRowTiles * 16;
 
-// Keys of one softmax step: as many as leave registers for y.
+// Keys of a tile: as many as leave registers for y.
 template <int D>
-constexpr int kStepKeys = D <= 80 ? 64 : 32;
+constexpr int kKeys = D <= 80 ? 64 : 32;
 
 template <int D>
 struct Shared {
   AttentionTile<kQueries, D> q;
-  AttentionTile<kKeys, D> k[kStages], v[kStages];
+  AttentionTile<kKeys<D>, D> k[kStages], v[kStages];
+  int start[kQueries];  // the first key that each query sees
 };
 static_assert(sizeof(Shared<128>) <= 112 * 1024, "two blocks on one multiprocessor of compute capability 9.0");
 
 // What one lane knows of the rows it holds elements of: rows LaneRow() and LaneRow() + 8 of each row tile.
 struct Rows {
   int position;             // of the first one among the keys
-  int start[kRowTiles][2];  // first key it sees
   float max[kRowTiles][2];  // of the scores so far, unscaled
   float sum[kRowTiles][2];  // of this lane's probabilities so far, relative to max
 };
@@ -41,19 +41,19 @@ __device__ __forceinline__ int StartOf(const int32_t* starts, int position) {
   return starts == nullptr ? 0 : starts[position];
 }
 
-// s = q k^T for kStep keys from row `first_key` of the tile on; a fragment of k serves all row tiles.
-template <int D, int kStep>
-__device__ __forceinline__ void Scores(float (&s)[kRowTiles][kStep / 8][4], AttentionTile<kQueries, D>& q, int row,
-                                       AttentionTile<kKeys, D>& k, int first_key) {
+// s = q k^T for the keys of a tile; a fragment of k serves all row tiles.
+template <int D, int kTile>
+__device__ __forceinline__ void Scores(float (&s)[kRowTiles][kTile / 8][4], AttentionTile<kQueries, D>& q, int row,
+                                       AttentionTile<kTile, D>& k) {
 #pragma unroll
   for (int step = 0; step < D / 16; ++step) {
     uint32_t a[kRowTiles][4];
 #pragma unroll
     for (int m = 0; m < kRowTiles; ++m) LoadLeft(a[m], q, row + m * 16, step);
 #pragma unroll
-    for (int n = 0; n < kStep / 16; ++n) {
+    for (int n = 0; n < kTile / 16; ++n) {
       uint32_t b[4];
-      LoadRightTransposed(b, k, first_key + n * 16, step);
+      LoadRightTransposed(b, k, n * 16, step);
 #pragma unroll
       for (int m = 0; m < kRowTiles; ++m) {
         MmaM16N8K16(s[m][2 * n], a[m], b[0], b[1]);
@@ -63,16 +63,22 @@ __device__ __forceinline__ void Scores(float (&s)[kRowTiles][kStep / 8][4], Atte
   }
 }
 
-template <int kStep>
-__device__ __forceinline__ void Mask(float (&s)[kRowTiles][kStep / 8][4], const Rows& rows, int first_key) {
+// `start`: of the warp's rows.
+template <int kTile>
+__device__ __forceinline__ void Mask(float (&s)[kRowTiles][kTile / 8][4], int position, const int* start,
+                                     int first_key) {
 #pragma unroll
   for (int m = 0; m < kRowTiles; ++m) {
 #pragma unroll
-    for (int n = 0; n < kStep / 8; ++n) {
+    for (int half = 0; half < 2; ++half) {
+      const int row = m * 16 + half * 8, from = start[row + LaneRow()];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int key = first_key + n * 8 + LaneColumn() + i % 2;
-        if (key > rows.position + m * 16 + i / 2 * 8 || key < rows.start[m][i / 2]) s[m][n][i] = -INFINITY;
+      for (int n = 0; n < kTile / 8; ++n) {
+#pragma unroll
+        for (int i = 2 * half; i < 2 * half + 2; ++i) {
+          const int key = first_key + n * 8 + LaneColumn() + i % 2;
+          if (key > position + row || key < from) s[m][n][i] = -INFINITY;
+        }
       }
     }
   }
@@ -80,8 +86,8 @@ __device__ __forceinline__ void Mask(float (&s)[kRowTiles][kStep / 8][4], const 
 
 // Scores become probabilities relative to the largest score so far; y and the sums follow it. A row that has seen no
 // key yet keeps the maximum -infinity, and 0 stands in for it.
-template <int D, int kStep>
-__device__ __forceinline__ void Softmax(float (&s)[kRowTiles][kStep / 8][4], float (&y)[kRowTiles][D / 8][4],
+template <int D, int kTile>
+__device__ __forceinline__ void Softmax(float (&s)[kRowTiles][kTile / 8][4], float (&y)[kRowTiles][D / 8][4],
                                         Rows& rows, float scale_log2) {
 #pragma unroll
   for (int m = 0; m < kRowTiles; ++m) {
@@ -89,7 +95,7 @@ __device__ __forceinline__ void Softmax(float (&s)[kRowTiles][kStep / 8][4], flo
     for (int half = 0; half < 2; ++half) {
       float max = rows.max[m][half];
 #pragma unroll
-      for (int n = 0; n < kStep / 8; ++n) max = fmaxf(max, fmaxf(s[m][n][2 * half], s[m][n][2 * half + 1]));
+      for (int n = 0; n < kTile / 8; ++n) max = fmaxf(max, fmaxf(s[m][n][2 * half], s[m][n][2 * half + 1]));
       max = fmaxf(max, __shfl_xor_sync(kAllLanes, max, 1));
       max = fmaxf(max, __shfl_xor_sync(kAllLanes, max, 2));
       const float shift = max == -INFINITY ? 0.0f : max * scale_log2;
@@ -97,7 +103,7 @@ __device__ __forceinline__ void Softmax(float (&s)[kRowTiles][kStep / 8][4], flo
       rows.max[m][half] = max;
       float sum = 0;
 #pragma unroll
-      for (int n = 0; n < kStep / 8; ++n) {
+      for (int n = 0; n < kTile / 8; ++n) {
 #pragma unroll
         for (int i = 2 * half; i < 2 * half + 2; ++i) {
           s[m][n][i] = Exp2(s[m][n][i] * scale_log2 - shift);
@@ -115,18 +121,18 @@ __device__ __forceinline__ void Softmax(float (&s)[kRowTiles][kStep / 8][4], flo
 }
 
 // y += p v; a fragment of v serves all row tiles.
-template <int D, int kStep>
-__device__ __forceinline__ void AddValues(float (&y)[kRowTiles][D / 8][4], const float (&p)[kRowTiles][kStep / 8][4],
-                                          AttentionTile<kKeys, D>& v, int first_key) {
+template <int D, int kTile>
+__device__ __forceinline__ void AddValues(float (&y)[kRowTiles][D / 8][4], const float (&p)[kRowTiles][kTile / 8][4],
+                                          AttentionTile<kTile, D>& v) {
 #pragma unroll
-  for (int step = 0; step < kStep / 16; ++step) {
+  for (int step = 0; step < kTile / 16; ++step) {
     uint32_t a[kRowTiles][4];
 #pragma unroll
     for (int m = 0; m < kRowTiles; ++m) RoundToLeft(a[m], p[m], step);
 #pragma unroll
     for (int n = 0; n < D / 16; ++n) {
       uint32_t b[4];
-      LoadRight(b, v, first_key + step * 16, n);
+      LoadRight(b, v, step * 16, n);
 #pragma unroll
       for (int m = 0; m < kRowTiles; ++m) {
         MmaM16N8K16(y[m][2 * n], a[m], b[0], b[1]);
@@ -164,7 +170,7 @@ __device__ __forceinline__ void Finish(const AttentionForwardArgs<Bf16>& args, S
 // Grid (B * H, query tiles); the tiles with the most keys come first: the short ones fill the end evenly.
 template <int D>
 __global__ void __launch_bounds__(kThreads) ForwardKernel(const AttentionForwardArgs<Bf16> args) {
-  constexpr int kStep = kStepKeys<D>;
+  constexpr int kTile = kKeys<D>;
   Shared<D>& s = SharedStorage<Shared<D>>();
   const int b = static_cast<int>(blockIdx.x) / args.H, h = static_cast<int>(blockIdx.x) % args.H;
   const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * kQueries;
@@ -179,21 +185,22 @@ __global__ void __launch_bounds__(kThreads) ForwardKernel(const AttentionForward
   for (int m = 0; m < kRowTiles; ++m) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      rows.start[m][half] = StartOf(starts, Min(rows.position + m * 16 + half * 8, last_position));
       rows.max[m][half] = -INFINITY;
       rows.sum[m][half] = 0;
     }
   }
-  // The tiles of keys that the block sees, and the keys that all or some of the warp's rows see.
-  const int begin = StartOf(starts, args.past + first) / kKeys;
-  const int end = Min(args.past + first + kQueries - 1, last_position) / kKeys + 1;
+  for (int i = static_cast<int>(threadIdx.x); i < kQueries; i += kThreads) {
+    s.start[i] = StartOf(starts, Min(args.past + first + i, last_position));
+  }
+  // The tiles of keys that the block sees, and the last key that all and some of the warp's rows see.
+  const int begin = StartOf(starts, args.past + first) / kTile;
+  const int end = Min(args.past + first + kQueries - 1, last_position) / kTile + 1;
   const int warp_low = Min(args.past + first + warp_row, last_position);
   const int warp_high = Min(warp_low + kRowTiles * 16 - 1, last_position);
-  const int some_from = StartOf(starts, warp_low), all_from = StartOf(starts, warp_high);
 
   const auto copy_keys = [&](int tile) {
     if (tile < end) {
-      const int key = tile * kKeys, valid = Min(kKeys, last_position + 1 - key), stage = tile % kStages;
+      const int key = tile * kTile, valid = Min(kTile, last_position + 1 - key), stage = tile % kStages;
       CopyTile<kThreads>(s.k[stage], args.k + kv + int64_t{key} * D, D, valid);
       CopyTile<kThreads>(s.v[stage], args.v + kv + int64_t{key} * D, D, valid);
     }
@@ -207,15 +214,15 @@ __global__ void __launch_bounds__(kThreads) ForwardKernel(const AttentionForward
     CopyAsyncWait<kStages - 2>();
     __syncthreads();  // the tile is whole, and every warp is done with the one before, whose place is filled next
     copy_keys(tile + kStages - 1);
-    for (int part = 0; part < kKeys; part += kStep) {
-      const int key = tile * kKeys + part;
-      if (key > warp_high || key + kStep <= some_from) continue;
-      float scores[kRowTiles][kStep / 8][4] = {};
-      Scores<D, kStep>(scores, s.q, warp_row, s.k[tile % kStages], part);
-      if (key + kStep - 1 > warp_low || key < all_from) Mask<kStep>(scores, rows, key);
-      Softmax<D, kStep>(scores, y, rows, args.scale * kLog2E);
-      AddValues<D, kStep>(y, scores, s.v[tile % kStages], part);
+    const int key = tile * kTile;
+    if (key > warp_high || key + kTile <= s.start[warp_row]) continue;
+    float scores[kRowTiles][kTile / 8][4] = {};
+    Scores<D, kTile>(scores, s.q, warp_row, s.k[tile % kStages]);
+    if (key + kTile - 1 > warp_low || key < s.start[warp_row + kRowTiles * 16 - 1]) {
+      Mask<kTile>(scores, rows.position, s.start + warp_row, key);
     }
+    Softmax<D, kTile>(scores, y, rows, args.scale * kLog2E);
+    AddValues<D, kTile>(y, scores, s.v[tile % kStages]);
   }
   CopyAsyncWait<0>();
   Finish<D>(args, s, y, rows, b, h, first, warp_row);

@@ -91,7 +91,7 @@ struct ForwardShared {
 
 // Grid (B * H, query tiles).
 template <typename Scalar, int kWidth>
-__global__ void __launch_bounds__(kThreads) ForwardKernel(const AttentionForwardArgs<Scalar> args) {
+__global__ void __launch_bounds__(kThreads, 1) ForwardKernel(const AttentionForwardArgs<Scalar> args) {
   auto& s = SharedStorage<ForwardShared<kWidth>>();
   const int b = static_cast<int>(blockIdx.x) / args.H, h = static_cast<int>(blockIdx.x) % args.H, D = args.D;
   const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * kTile, S = args.past + args.N;
@@ -172,7 +172,7 @@ __device__ __forceinline__ void FillKeys(BackwardShared<kWidth>& s, const Attent
 
 // dk, dv. Grid (B * K, key tiles).
 template <typename Scalar, int kWidth>
-__global__ void __launch_bounds__(kThreads) KeysKernel(const AttentionBackwardArgs<Scalar> args) {
+__global__ void __launch_bounds__(kThreads, 1) KeysKernel(const AttentionBackwardArgs<Scalar> args) {
   auto& s = SharedStorage<BackwardShared<kWidth>>();
   const int b = static_cast<int>(blockIdx.x) / args.K, group = args.H / args.K, D = args.D;
   const int first = static_cast<int>(blockIdx.y) * kTile, last = Min(first + kTile, args.T) - 1;
@@ -208,7 +208,7 @@ __global__ void __launch_bounds__(kThreads) KeysKernel(const AttentionBackwardAr
 
 // dq. Grid (B * H, query tiles).
 template <typename Scalar, int kWidth>
-__global__ void __launch_bounds__(kThreads) QueriesKernel(const AttentionBackwardArgs<Scalar> args) {
+__global__ void __launch_bounds__(kThreads, 1) QueriesKernel(const AttentionBackwardArgs<Scalar> args) {
   auto& s = SharedStorage<BackwardShared<kWidth>>();
   const int b = static_cast<int>(blockIdx.x) / args.H, h = static_cast<int>(blockIdx.x) % args.H, D = args.D;
   const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * kTile, query = first + WarpId() * kRows;
