@@ -24,7 +24,7 @@ std::vector<Options> AllOptions() {
 }
 
 template <typename Body>
-void ExpectSameBitsForSchedules(const Body& body) {
+void ExpectSameBitsForAllOrders(const Body& body) {
   for (const Backend& backend : CudaBackends()) {
     const OnBackend on(backend);
     std::vector<Floats> results;
@@ -40,7 +40,7 @@ class AttentionSchedules : public testing::TestWithParam<AttentionShape> {};
 
 TEST_P(AttentionSchedules, SameBits) {
   const int64_t conflicts = emulator::CurrentCounters().bank_conflicts;
-  ExpectSameBitsForSchedules([] {
+  ExpectSameBitsForAllOrders([] {
     AttentionData data(GetParam());
     data.Run();
     return data.Outputs();
@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AttentionSchedules,
 
 TEST(CachedAttentionSchedules, SameBits) {
   for (const int64_t N : {1, 70}) {
-    ExpectSameBitsForSchedules([N] {
+    ExpectSameBitsForAllOrders([N] {
       const int64_t past = 200, P = 300;
       Floats q = Normal(2 * N * 64, 1), k = Normal(N * 64, 2), v = Normal(N * 64, 3), y = Nans(N * 128);
       Floats k_cache = Normal(P * 64, 4), v_cache = Normal(P * 64, 5);
