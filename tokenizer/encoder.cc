@@ -150,7 +150,7 @@ void Encoder::State::EncodeAnew(absl::string_view piece, std::vector<int32_t>& i
   if (whole >= 0) {
     ids.push_back(whole);
   } else {
-    MergePiece(tables->byte_ids, tables->pairs, piece, scratch, ids);
+    MergePiece(tables->byte_ids, tables->pairs, &*tables->starts, piece, scratch, ids);
   }
 }
 

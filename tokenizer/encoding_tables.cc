@@ -59,13 +59,14 @@ EncodingTables::EncodingTables(std::shared_ptr<const TokenizerModel> of)
     const std::string& token = model->tokens[id];
     if (token.size() == 1 && IsOrdinary(*model, id)) byte_ids[static_cast<uint8_t>(token[0])] = id;
   }
+  starts.emplace(*model, byte_ids, pairs);
   // A vocabulary may hold tokens that no merges reach (imports do): those must not be found by their bytes.
   MergeScratch scratch;
   std::vector<int32_t> ids;
   for (int32_t id = 0; id < tokens; ++id) {
     if (!IsOrdinary(*model, id)) continue;
     ids.clear();
-    MergePiece(byte_ids, pairs, model->tokens[id], scratch, ids);
+    MergePiece(byte_ids, pairs, &*starts, model->tokens[id], scratch, ids);
     if (model->whole_piece_first || (ids.size() == 1 && ids[0] == id)) whole_pieces.Insert(id);
   }
 }

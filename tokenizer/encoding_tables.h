@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "tokenizer/added_tokens.h"
+#include "tokenizer/char_starts.h"
 #include "tokenizer/model.h"
 
 namespace ingot {
@@ -77,6 +79,7 @@ struct EncodingTables {
   std::shared_ptr<const TokenizerModel> model;
   std::array<int32_t, 256> byte_ids{};
   PairTable pairs;
+  std::optional<CharStarts> starts;
   WholePieceTable whole_pieces;  // the tokens that encoding their own bytes gives
   AddedTokenFinder raw_added, normalized_added;
 };

@@ -36,10 +36,10 @@ class ScanMerger {
  public:
   ScanMerger(const PairTable& pairs, ScanScratch& scratch) : pairs_(pairs), scratch_(scratch) {}
 
-  void Run(const std::array<int32_t, 256>& byte_ids, absl::string_view piece, std::vector<int32_t>& ids) {
-    const size_t size = piece.size();
+  // Merges scratch.ids[0, size), 1 to kScanLimit tokens.
+  void Run(size_t size, std::vector<int32_t>& ids) {
     const size_t padded = (size + kLanes - 1) / kLanes * kLanes;
-    Link(byte_ids, piece, padded);
+    Link(size, padded);
     size_t count = size;
     for (int32_t key; (key = LeastKey(scratch_.keys.data(), padded)) != kNoKey; --count) {
       Join(static_cast<size_t>(key) % kScanLimit, size);
@@ -51,10 +51,8 @@ class ScanMerger {
   }
 
  private:
-  void Link(const std::array<int32_t, 256>& byte_ids, absl::string_view piece, size_t padded) {
-    const size_t size = piece.size();
+  void Link(size_t size, size_t padded) {
     for (size_t place = 0; place < size; ++place) {
-      scratch_.ids[place] = byte_ids[static_cast<uint8_t>(piece[place])];
       scratch_.next[place] = static_cast<uint8_t>(place + 1);
       scratch_.previous[place + 1] = static_cast<uint8_t>(place);
     }
@@ -206,7 +204,16 @@ class BucketMerger {
 
 void MergeByScan(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
                  MergeScratch& scratch, std::vector<int32_t>& ids) {
-  ScanMerger(pairs, scratch.scan).Run(byte_ids, piece, ids);
+  for (size_t i = 0; i < piece.size(); ++i) scratch.scan.ids[i] = byte_ids[static_cast<uint8_t>(piece[i])];
+  ScanMerger(pairs, scratch.scan).Run(piece.size(), ids);
+}
+
+bool MergeByScan(const CharStarts& starts, const PairTable& pairs, absl::string_view piece, MergeScratch& scratch,
+                 std::vector<int32_t>& ids) {
+  const size_t size = starts.Begin(piece, scratch.scan.ids.data());
+  if (size == 0 || size > kScanLimit) return false;
+  ScanMerger(pairs, scratch.scan).Run(size, ids);
+  return true;
 }
 
 void MergeByNarrowBuckets(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
@@ -219,10 +226,14 @@ void MergeByWideBuckets(const std::array<int32_t, 256>& byte_ids, const PairTabl
   BucketMerger(pairs, scratch.ids, scratch.wide).Run(byte_ids, piece, ids);
 }
 
-void MergePiece(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
-                MergeScratch& scratch, std::vector<int32_t>& ids) {
+void MergePiece(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, const CharStarts* starts,
+                absl::string_view piece, MergeScratch& scratch, std::vector<int32_t>& ids) {
   if (piece.empty()) return;
-  if (piece.size() <= kScanLimit && pairs.merges() <= kScanRanks) {
+  const bool may_scan = pairs.merges() <= kScanRanks;
+  if (may_scan && starts != nullptr && piece.size() <= kScanBytes && MergeByScan(*starts, pairs, piece, scratch, ids)) {
+    return;
+  }
+  if (may_scan && piece.size() <= kScanLimit) {
     MergeByScan(byte_ids, pairs, piece, scratch, ids);
   } else if (piece.size() < static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
     MergeByNarrowBuckets(byte_ids, pairs, piece, scratch, ids);

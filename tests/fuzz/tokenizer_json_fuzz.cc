@@ -1,4 +1,5 @@
 // Any bytes as tokenizer.json: refused with an error, or a tokenizer that encodes and comes back from its own file.
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 
@@ -18,6 +19,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const ingot::Tokenizer tokenizer(std::make_shared<const ingot::TokenizerModel>(*model));
   std::vector<int32_t> ids;
   ingot::Encoder(tokenizer).Encode(text.substr(0, 4096), ids);
-  INGOT_CHECK(*tokenizer.Decode(ids) == text.substr(0, 4096), "decoding does not give the text back");
+  // NFC changes text, and tokens may swallow the white space beside them.
+  const bool changes_text = model->nfc || std::any_of(model->added.begin(), model->added.end(),
+                                                      [](const auto& token) { return token.lstrip || token.rstrip; });
+  INGOT_CHECK(changes_text || *tokenizer.Decode(ids) == text.substr(0, 4096), "decoding does not give the text back");
   return 0;
 }
