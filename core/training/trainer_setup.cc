@@ -17,9 +17,8 @@ namespace ingot {
 struct Trainer::Parts {
   RunConfig config;
   RunDirectory directory;
-  Dataset dataset;
+  TrainingData data;
   Tokenizer tokenizer;
-  std::unique_ptr<Loader> loader, validation;
   std::unique_ptr<Model> model;
   Optimizer optimizer;
   double peak_flops;
@@ -42,23 +41,16 @@ absl::Status TakeVocabulary(const Dataset& dataset, const Tokenizer& tokenizer, 
                                                  config.model().vocabulary()));
 }
 
-absl::StatusOr<std::unique_ptr<Loader>> OpenLoader(const Dataset& dataset, const RunConfig& config, Split split) {
-  return Loader::Create(dataset, {.split = split,
-                                  .B = config.training().micro_batch(),
-                                  .T = config.data().sequence_length(),
-                                  .seed = config.data().shuffle_seed(),
-                                  .shuffle = split == Split::kTraining,
-                                  .mask_documents = config.data().mask_documents()});
-}
-
-void PrintPlan(const RunConfig& config, const ParameterTable& table, const Dataset& dataset) {
+void PrintPlan(const RunConfig& config, const ParameterTable& table, const TrainingData& data) {
   MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config));
   plan.entries.push_back({"optimizer moments", Optimizer::Bytes(table)});
   plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
-  std::printf("%s, %d parameters\n%s\n%d training tokens, %d validation tokens, %d tokens a step\n",
-              config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama", static_cast<int>(table.parameters),
-              plan.ToString().c_str(), static_cast<int>(dataset.tokens(Split::kTraining)),
-              static_cast<int>(dataset.tokens(Split::kValidation)), static_cast<int>(TokensPerStep(config)));
+  std::printf("%s, %lld parameters\n%s\n%lld training tokens, %lld validation tokens, %lld tokens a step\n%s",
+              config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama",
+              static_cast<long long>(table.parameters), plan.ToString().c_str(),
+              static_cast<long long>(data.tokens(Split::kTraining)),
+              static_cast<long long>(data.tokens(Split::kValidation)), static_cast<long long>(TokensPerStep(config)),
+              MixtureText(data, config).c_str());
   std::fflush(stdout);
 }
 
@@ -98,28 +90,22 @@ AdamWSettings AdamWSettingsOf(const RunConfig& config) {
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory) {
   INGOT_RETURN_IF_ERROR(CheckBlas());
-  INGOT_ASSIGN_OR_RETURN(Dataset dataset, Dataset::Open(config.data().path()));
-  INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(dataset.tokenizer_directory()));
-  INGOT_RETURN_IF_ERROR(TakeVocabulary(dataset, tokenizer, config));
   INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config)));
-  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Loader> loader, OpenLoader(dataset, config, Split::kTraining));
-  std::unique_ptr<Loader> validation;
-  if (dataset.tokens(Split::kValidation) > config.data().sequence_length()) {
-    INGOT_ASSIGN_OR_RETURN(validation, OpenLoader(dataset, config, Split::kValidation));
-  }
+  INGOT_ASSIGN_OR_RETURN(TrainingData data, OpenData(config));
+  INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(data.first().tokenizer_directory()));
+  INGOT_RETURN_IF_ERROR(TakeVocabulary(data.first(), tokenizer, config));
+  INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config)));
   // Once a process, and before the plan: its matrices are gone when the model comes.
   static const double peak_flops = MeasureSgemmPeak();
   const ParameterTable table = MakeParameterTable(DimsOf(config));
-  PrintPlan(config, table, dataset);
+  PrintPlan(config, table, data);
   INGOT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Open(run_directory, config));
   INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(DimsOf(config), ShapeOf(config)));
   INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(model->table(), AdamWSettingsOf(config)));
   return std::unique_ptr<Trainer>(new Trainer({.config = std::move(config),
                                                .directory = std::move(directory),
-                                               .dataset = std::move(dataset),
+                                               .data = std::move(data),
                                                .tokenizer = std::move(tokenizer),
-                                               .loader = std::move(loader),
-                                               .validation = std::move(validation),
                                                .model = std::move(model),
                                                .optimizer = std::move(optimizer),
                                                .peak_flops = peak_flops}));
@@ -128,10 +114,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
 Trainer::Trainer(Parts parts)
     : config_(std::move(parts.config)),
       directory_(std::move(parts.directory)),
-      dataset_(std::move(parts.dataset)),
+      data_(std::move(parts.data)),
       tokenizer_(std::move(parts.tokenizer)),
-      loader_(std::move(parts.loader)),
-      validation_(std::move(parts.validation)),
       model_(std::move(parts.model)),
       optimizer_(std::move(parts.optimizer)),
       checkpoints_(directory_.path(), config_.checkpoint().keep_last(), config_.checkpoint().keep_every()),
@@ -139,7 +123,7 @@ Trainer::Trainer(Parts parts)
       progress_(config_.training().steps()),
       micro_batches_(TokensPerStep(config_) / (config_.training().micro_batch() * config_.data().sequence_length())),
       peak_flops_(parts.peak_flops) {
-  state_.dataset_fingerprint = dataset_.fingerprint();
+  state_.dataset_fingerprint = data_.fingerprint;
   state_.config = ConfigText(config_);
   state_.environment = BlasName();
 }
@@ -152,10 +136,10 @@ absl::Status Trainer::ResumeFromNewestValid() {
   if (newest.has_value()) {
     INGOT_ASSIGN_OR_RETURN(const TrainingState stored,
                            LoadCheckpoint(*newest, model_->table(), model_->parameters(), optimizer_.tensors()));
-    if (stored.dataset_fingerprint != dataset_.fingerprint()) {
+    if (stored.dataset_fingerprint != data_.fingerprint) {
       return absl::FailedPreconditionError(
-          absl::StrCat(*newest, ": expected the dataset it was trained on, found another in ", dataset_.directory(),
-                       "; give that dataset by data.path, or another --output"));
+          absl::StrCat(*newest, ": expected the dataset it was trained on, found another in ",
+                       data_.first().directory(), "; give that dataset by data.path, or another --output"));
     }
     if (stored.environment != state_.environment) {
       progress_.Say(absl::StrCat("note: trained with ", stored.environment, " so far, now with ", state_.environment,
@@ -173,7 +157,7 @@ absl::Status Trainer::ResumeFromNewestValid() {
   }
   INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(directory_.path(), state_.step));
   metrics_ = std::make_unique<MetricsLog>(std::move(metrics));
-  loader_->Start(state_.next_sequence, config_.training().micro_batch());
+  data_.training->Start(state_.next_sequence, config_.training().micro_batch());
   return absl::OkStatus();
 }
 
