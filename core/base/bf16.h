@@ -10,12 +10,12 @@ struct Bf16 {
   uint16_t bits = 0;
 };
 
-inline float ToFloat(Bf16 value) { return std::bit_cast<float>(uint32_t{value.bits} << 16); }
+constexpr float ToFloat(Bf16 value) { return std::bit_cast<float>(uint32_t{value.bits} << 16); }
 
-// NaN stays NaN (quiet); overflow rounds to infinity.
-inline Bf16 ToBf16(float value) {
+// Overflow rounds to infinity; every NaN becomes 0x7FFF, as by CUDA's conversion. constexpr, so that kernels can call it.
+constexpr Bf16 ToBf16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return {static_cast<uint16_t>((bits >> 16) | 0x0040u)};
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return {0x7FFF};
   return {static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16)};
 }
 

@@ -7,10 +7,11 @@
 #include "absl/strings/str_format.h"
 #include "core/base/process_memory.h"
 #include "core/base/status_macros.h"
+#include "core/training/matmul_peak.h"
 #include "core/training/stop.h"
 #include "core/training/trainer.h"
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/roof.h"
+#include "kernels/cuda/runtime.h"
 
 namespace ingot {
 
@@ -21,6 +22,7 @@ struct Trainer::Parts {
   Tokenizer tokenizer;
   std::unique_ptr<Model> model;
   Optimizer optimizer;
+  HostState host_state;
   double peak_flops;
 };
 
@@ -41,10 +43,10 @@ absl::Status TakeVocabulary(const Dataset& dataset, const Tokenizer& tokenizer, 
                                                  config.model().vocabulary()));
 }
 
-void PrintPlan(const RunConfig& config, const ParameterTable& table, const TrainingData& data) {
-  MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config));
+void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const TrainingData& data) {
+  MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config, device));
   plan.entries.push_back({"optimizer moments", Optimizer::Bytes(table)});
-  plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
+  if (device == Device::kCpu) plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
   std::printf("%s, %lld parameters\n%s\n%lld training tokens, %lld validation tokens, %lld tokens a step\n%s",
               config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama",
               static_cast<long long>(table.parameters), plan.ToString().c_str(),
@@ -52,6 +54,12 @@ void PrintPlan(const RunConfig& config, const ParameterTable& table, const Train
               static_cast<long long>(data.tokens(Split::kValidation)), static_cast<long long>(TokensPerStep(config)),
               MixtureText(data, config).c_str());
   std::fflush(stdout);
+}
+
+// What the bits of a run depend on, beside its configuration. The emulator takes its products from the CPU's library.
+std::string EnvironmentOf(const Backend& backend) {
+  if (backend.device() == Device::kCpu) return BlasName();
+  return cuda::IsEmulated() ? absl::StrCat(backend.name(), ", ", BlasName()) : backend.name();
 }
 
 }  // namespace
@@ -88,26 +96,31 @@ AdamWSettings AdamWSettingsOf(const RunConfig& config) {
           .clip = optimizer.clip()};
 }
 
-absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory) {
+absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory,
+                                                         Device device) {
   INGOT_RETURN_IF_ERROR(CheckBlas());
-  INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config)));
+  SetDefaultPrecision(device, config);
+  INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
   INGOT_ASSIGN_OR_RETURN(TrainingData data, OpenData(config));
   INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(data.first().tokenizer_directory()));
   INGOT_RETURN_IF_ERROR(TakeVocabulary(data.first(), tokenizer, config));
-  INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config)));
-  // Once a process, and before the plan: its matrices are gone when the model comes.
-  static const double peak_flops = MeasureSgemmPeak();
+  INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
+  const RunShape shape = ShapeOf(config, device);
+  // Before the plan: its matrices are gone when the model comes.
+  INGOT_ASSIGN_OR_RETURN(const double peak_flops, MatmulPeak(device, shape.dtype));
   const ParameterTable table = MakeParameterTable(DimsOf(config));
-  PrintPlan(config, table, data);
+  PrintPlan(config, device, table, data);
   INGOT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Open(run_directory, config));
-  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(DimsOf(config), ShapeOf(config)));
-  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(model->table(), AdamWSettingsOf(config)));
+  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(DimsOf(config), shape));
+  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(*model, AdamWSettingsOf(config)));
+  INGOT_ASSIGN_OR_RETURN(HostState host_state, HostState::Create(*model, optimizer));
   return std::unique_ptr<Trainer>(new Trainer({.config = std::move(config),
                                                .directory = std::move(directory),
                                                .data = std::move(data),
                                                .tokenizer = std::move(tokenizer),
                                                .model = std::move(model),
                                                .optimizer = std::move(optimizer),
+                                               .host_state = std::move(host_state),
                                                .peak_flops = peak_flops}));
 }
 
@@ -118,6 +131,7 @@ Trainer::Trainer(Parts parts)
       tokenizer_(std::move(parts.tokenizer)),
       model_(std::move(parts.model)),
       optimizer_(std::move(parts.optimizer)),
+      host_state_(std::move(parts.host_state)),
       checkpoints_(directory_.path(), config_.checkpoint().keep_last(), config_.checkpoint().keep_every()),
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps()),
@@ -125,7 +139,7 @@ Trainer::Trainer(Parts parts)
       peak_flops_(parts.peak_flops) {
   state_.dataset_fingerprint = data_.fingerprint;
   state_.config = ConfigText(config_);
-  state_.environment = BlasName();
+  state_.environment = EnvironmentOf(*model_->backend());
 }
 
 absl::Status Trainer::ResumeFromNewestValid() {
@@ -134,8 +148,10 @@ absl::Status Trainer::ResumeFromNewestValid() {
   for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));
   checkpoints_.CleanUp();
   if (newest.has_value()) {
-    INGOT_ASSIGN_OR_RETURN(const TrainingState stored,
-                           LoadCheckpoint(*newest, model_->table(), model_->parameters(), optimizer_.tensors()));
+    INGOT_ASSIGN_OR_RETURN(
+        const TrainingState stored,
+        LoadCheckpoint(*newest, model_->table(), host_state_.parameters.tensor(), host_state_.moments()));
+    INGOT_RETURN_IF_ERROR(host_state_.UploadTo(*model_));
     if (stored.dataset_fingerprint != data_.fingerprint) {
       return absl::FailedPreconditionError(
           absl::StrCat(*newest, ": expected the dataset it was trained on, found another in ",
@@ -153,7 +169,7 @@ absl::Status Trainer::ResumeFromNewestValid() {
                                           config_.training().steps())
                            : absl::StrCat("resumed from ", *newest));
   } else {
-    model_->Initialize(config_.training().seed());
+    INGOT_RETURN_IF_ERROR(model_->Initialize(config_.training().seed()));
   }
   INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(directory_.path(), state_.step));
   metrics_ = std::make_unique<MetricsLog>(std::move(metrics));

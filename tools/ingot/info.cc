@@ -16,6 +16,7 @@
 #include "core/base/threads.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cuda/devices.h"
+#include "kernels/cuda/runtime.h"
 #include "tools/ingot/command.h"
 
 namespace ingot {
@@ -58,7 +59,7 @@ nlohmann::ordered_json Describe() {
           {"cuda", gpus.runtime},
           {"gpus", GpusAsJson(gpus)},
           {"nccl", "not in this build"},
-          {"emulator", "not in this build"},
+          {"emulator", cuda::IsEmulated() ? "runs the CUDA kernels of this build" : "not in this build"},
           {"default_device", "cpu"},
           {"protobuf", google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION)},
           {"zlib", zlibVersion()},

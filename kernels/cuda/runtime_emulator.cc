@@ -1,0 +1,75 @@
+// The CUDA runtime of a build without CUDA: the emulator's.
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/emulator/memory.h"
+#include "kernels/emulator/stream.h"
+
+namespace ingot::cuda {
+
+bool IsEmulated() { return true; }
+
+absl::StatusOr<std::string> SelectDevice(int index) {
+  if (index == 0) return "emulator";
+  return absl::NotFoundError(
+      absl::StrCat("device ", index, " was asked for; this build has one, the emulator, device 0"));
+}
+
+// What the host has left: emulated device memory is host memory.
+absl::StatusOr<int64_t> FreeBytes() {
+  std::ifstream file("/proc/meminfo");
+  std::string word;
+  while (file >> word) {
+    int64_t kilobytes = 0;
+    if (word == "MemAvailable:" && file >> kilobytes) return kilobytes * 1024;
+  }
+  return absl::UnavailableError("/proc/meminfo does not say how much memory is available");
+}
+
+absl::StatusOr<void*> Allocate(const std::string& what, int64_t bytes) {
+  void* const memory = emulator::AllocateMemory(emulator::Space::kDevice, what, static_cast<size_t>(bytes));
+  if (memory != nullptr) return memory;
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory for ", what, ": ", bytes, " bytes on the emulated device"));
+}
+
+void Free(void* memory) {
+  if (memory != nullptr) emulator::FreeMemory(memory);
+}
+
+absl::StatusOr<void*> AllocatePinned(const std::string& what, int64_t bytes) {
+  void* const memory = std::malloc(static_cast<size_t>(bytes));
+  if (memory != nullptr) return memory;
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory for ", what, ": ", bytes, " bytes of pinned host memory"));
+}
+
+void FreePinned(void* memory) { std::free(memory); }
+
+absl::StatusOr<void*> CreateStream() { return emulator::CreateStream(); }
+void DestroyStream(void* stream) { emulator::DestroyStream(stream); }
+
+absl::Status CopyToDevice(void* device, const void* host, int64_t bytes, void* stream) {
+  emulator::Enqueue(stream, [=] { std::memcpy(device, host, static_cast<size_t>(bytes)); });
+  return absl::OkStatus();
+}
+
+absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* stream) {
+  emulator::Enqueue(stream, [=] { std::memcpy(host, device, static_cast<size_t>(bytes)); });
+  return absl::OkStatus();
+}
+
+absl::Status FillZero(void* device, int64_t bytes, void* stream) {
+  emulator::Enqueue(stream, [=] { std::memset(device, 0, static_cast<size_t>(bytes)); });
+  return absl::OkStatus();
+}
+
+absl::Status Synchronize(void* stream) {
+  emulator::Synchronize(stream);
+  return absl::OkStatus();
+}
+
+}  // namespace ingot::cuda

@@ -1,0 +1,130 @@
+// The CUDA runtime of a build with CUDA. Every call is checked; what a launch or a copy reports is kept until the next
+// Synchronize, so that the first failure is the one that is told.
+#include <cuda_runtime_api.h>
+
+#include <mutex>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/runtime.h"
+
+namespace ingot::cuda {
+namespace {
+
+constexpr int kOldestArchitecture = 80;            // compute capability 8.0: bf16 tensor cores, cp.async
+constexpr size_t kSharedWithoutOptIn = 48 * 1024;  // more needs an attribute of the kernel
+
+absl::Status FromCuda(cudaError_t error, const std::string& what) {
+  if (error == cudaSuccess) return absl::OkStatus();
+  const std::string text = absl::StrCat(what, ": ", cudaGetErrorString(error), " (", cudaGetErrorName(error), ")");
+  return error == cudaErrorMemoryAllocation ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
+}
+
+std::mutex first_failure_mutex;
+absl::Status first_failure;
+
+void Remember(const absl::Status& status) {
+  const std::lock_guard lock(first_failure_mutex);
+  if (first_failure.ok()) first_failure = status;
+}
+
+cudaStream_t AsStream(void* stream) { return static_cast<cudaStream_t>(stream); }
+
+}  // namespace
+
+bool IsEmulated() { return false; }
+
+absl::StatusOr<std::string> SelectDevice(int index) {
+  int count = 0;
+  INGOT_RETURN_IF_ERROR(FromCuda(cudaGetDeviceCount(&count), "no GPU can be used; device \"cpu\" needs none"));
+  if (index < 0 || index >= count) {
+    return absl::NotFoundError(absl::StrCat("GPU ", index, " was asked for; this machine has ", count,
+                                            " that CUDA_VISIBLE_DEVICES shows, counted from 0"));
+  }
+  cudaDeviceProp properties;
+  INGOT_RETURN_IF_ERROR(FromCuda(cudaGetDeviceProperties(&properties, index), absl::StrCat("GPU ", index)));
+  const int architecture = properties.major * 10 + properties.minor;
+  if (architecture < kOldestArchitecture) {
+    return absl::FailedPreconditionError(absl::StrCat("GPU ", index, " (", properties.name, ") has compute capability ",
+                                                      properties.major, ".", properties.minor,
+                                                      "; 8.0 is the oldest that works"));
+  }
+  INGOT_RETURN_IF_ERROR(FromCuda(cudaSetDevice(index), absl::StrCat("GPU ", index)));
+  int version = 0;
+  INGOT_RETURN_IF_ERROR(FromCuda(cudaRuntimeGetVersion(&version), "CUDA runtime"));
+  return absl::StrCat(properties.name, ", CUDA runtime ", version / 1000, ".", version % 1000 / 10);
+}
+
+absl::StatusOr<int64_t> FreeBytes() {
+  size_t free_bytes = 0, all_bytes = 0;
+  INGOT_RETURN_IF_ERROR(FromCuda(cudaMemGetInfo(&free_bytes, &all_bytes), "free GPU memory"));
+  return static_cast<int64_t>(free_bytes);
+}
+
+absl::StatusOr<void*> Allocate(const std::string& what, int64_t bytes) {
+  void* memory = nullptr;
+  INGOT_RETURN_IF_ERROR(FromCuda(cudaMalloc(&memory, static_cast<size_t>(bytes)),
+                                 absl::StrCat(what, ", ", bytes, " bytes of GPU memory")));
+  return memory;
+}
+
+void Free(void* memory) { Remember(FromCuda(cudaFree(memory), "freeing GPU memory")); }
+
+absl::StatusOr<void*> AllocatePinned(const std::string& what, int64_t bytes) {
+  void* memory = nullptr;
+  INGOT_RETURN_IF_ERROR(FromCuda(cudaMallocHost(&memory, static_cast<size_t>(bytes)),
+                                 absl::StrCat(what, ", ", bytes, " bytes of pinned host memory")));
+  return memory;
+}
+
+void FreePinned(void* memory) { Remember(FromCuda(cudaFreeHost(memory), "freeing pinned host memory")); }
+
+absl::StatusOr<void*> CreateStream() {
+  cudaStream_t stream = nullptr;
+  INGOT_RETURN_IF_ERROR(FromCuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a CUDA stream"));
+  return static_cast<void*>(stream);
+}
+
+void DestroyStream(void* stream) { Remember(FromCuda(cudaStreamDestroy(AsStream(stream)), "a CUDA stream")); }
+
+absl::Status CopyToDevice(void* device, const void* host, int64_t bytes, void* stream) {
+  return FromCuda(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, AsStream(stream)),
+                  "copy to the GPU");
+}
+
+absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* stream) {
+  return FromCuda(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, AsStream(stream)),
+                  "copy from the GPU");
+}
+
+absl::Status FillZero(void* device, int64_t bytes, void* stream) {
+  return FromCuda(cudaMemsetAsync(device, 0, static_cast<size_t>(bytes), AsStream(stream)), "filling GPU memory");
+}
+
+absl::Status Synchronize(void* stream) {
+  const absl::Status now = FromCuda(cudaStreamSynchronize(AsStream(stream)), "GPU work");
+  Remember(now);
+  const std::lock_guard lock(first_failure_mutex);
+  const absl::Status told = first_failure;
+  first_failure = absl::OkStatus();
+  return told;
+}
+
+void LaunchKernel(const void* kernel, Extent grid, Extent block, size_t shared_bytes, void* stream, void** arguments) {
+  if (shared_bytes > kSharedWithoutOptIn) {
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
+    if (error != cudaSuccess)
+      return Remember(FromCuda(error, absl::StrCat("a kernel with ", shared_bytes, " bytes of shared memory")));
+  }
+  const cudaError_t error = cudaLaunchKernel(kernel, dim3{grid.x, grid.y, grid.z}, dim3{block.x, block.y, block.z},
+                                             arguments, shared_bytes, AsStream(stream));
+  INGOT_CHECK(error != cudaErrorInvalidConfiguration,
+              "no GPU can launch a grid of %u x %u x %u blocks of %u x %u x %u threads", grid.x, grid.y, grid.z,
+              block.x, block.y, block.z);
+  Remember(FromCuda(error, "launching a kernel"));
+}
+
+}  // namespace ingot::cuda
