@@ -32,6 +32,9 @@ function(ingot_cuda_kernels target files)
   else()
     # Packs of 16 bytes are read where an array of floats was written.
     set(options ${INGOT_WARNINGS} -Wno-conversion -Wno-unknown-pragmas -fno-strict-aliasing)
+    if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+      list(APPEND options -Wno-pass-failed)  # the hints to unroll are nvcc's
+    endif()
     set_source_files_properties(${files} PROPERTIES COMPILE_OPTIONS "${options}")
     target_link_libraries(${target} PUBLIC ingot_emulator)
   endif()
