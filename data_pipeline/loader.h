@@ -58,7 +58,7 @@ class Loader {
 
   // Sequences of one epoch, of all sources.
   virtual int64_t windows() const = 0;
-  // What each source gives to the first `sequences`, to a block of the mixture.
+  // What each source gives to the first `sequences`.
   struct Share {
     int64_t sequences = 0;  // drawn from it
     int64_t rows = 0;       // of one of its epochs

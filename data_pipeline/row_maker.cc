@@ -13,6 +13,11 @@ void FillDocument(int64_t begin, int64_t end, int32_t* document_start, int32_t* 
   std::iota(positions + begin, positions + end, 0);
 }
 
+// targets[t] = tokens[t + 1] for all but the last t.
+void ShiftTargets(const int32_t* tokens, int64_t T, int32_t* targets) {
+  for (int64_t t = 0; t + 1 < T; ++t) targets[t] = tokens[t + 1];
+}
+
 }  // namespace
 
 void RowMaker::Prepare(TokenBatch& batch) const {
@@ -40,7 +45,7 @@ void RowMaker::Finish(const std::vector<Segment>& segments, int64_t b, TokenBatc
   const int64_t T = plan_.T;
   const int32_t* tokens = batch.tokens.data() + b * T;
   int32_t* targets = batch.targets.data() + b * T;
-  std::copy(tokens + 1, tokens + T, targets);
+  ShiftTargets(tokens, T, targets);
   batch.target_count += T;
   for (const Segment& segment : segments) {
     int32_t& last = targets[segment.end - 1];
@@ -58,7 +63,7 @@ absl::Status RowMaker::Make(const RowPlan::Row& row, int64_t b, TokenBatch& batc
   if (plain_ && plan_.packing == Packing::kConcatenate) {
     int32_t* targets = batch.targets.data() + b * plan_.T;
     INGOT_RETURN_IF_ERROR(row.sequences->Read(row.row, tokens.data(), nullptr, targets + T - 1));
-    std::copy(tokens.begin() + 1, tokens.end(), targets);
+    ShiftTargets(tokens.data(), plan_.T, targets);
     batch.target_count += plan_.T;
     return absl::OkStatus();
   }

@@ -115,13 +115,14 @@ RowPlan::Row RowPlan::At(int64_t sequence) const {
 
 std::vector<Loader::Share> RowPlan::Shares(int64_t sequences) const {
   std::vector<Loader::Share> shares;
+  const int64_t whole = mixture_ ? sequences / kMixtureBlock * kMixtureBlock : sequences;
   for (size_t i = 0; i < sources_.size(); ++i) {
     const int64_t rows = first_rows_[i + 1] - first_rows_[i];
-    const int64_t spread = rows > 0 ? static_cast<int64_t>(static_cast<double>(sequences) * static_cast<double>(rows) /
-                                                           static_cast<double>(this->rows()))
-                                    : 0;
-    shares.push_back({.sequences = mixture_ ? mixture_->CountBefore(i, sequences) : spread, .rows = rows});
+    const double part = static_cast<double>(rows) / static_cast<double>(this->rows());
+    const auto spread = static_cast<int64_t>(static_cast<double>(sequences) * part);
+    shares.push_back({.sequences = mixture_ ? mixture_->CountBefore(i, whole) : spread, .rows = rows});
   }
+  for (int64_t g = whole; g < sequences; ++g) ++shares[mixture_->At(g).source].sequences;
   return shares;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
@@ -43,6 +44,30 @@ absl::Status Bad(const std::string& path, absl::string_view found) {
 template <typename... Parts>
 absl::Status Check(bool good, const std::string& path, const Parts&... parts) {
   return good ? absl::OkStatus() : Bad(path, absl::StrCat(parts...));
+}
+
+Header HeaderOf(const ShardInfo& info) {
+  Header header = {.magic = {},
+                   .version = kVersion,
+                   .token_bytes = static_cast<uint32_t>(info.token_bytes),
+                   .vocabulary = static_cast<uint64_t>(info.vocabulary),
+                   .end_of_text = static_cast<uint32_t>(info.end_of_text),
+                   .crc = 0};
+  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  header.crc = Crc32c(&header, offsetof(Header, crc));
+  return header;
+}
+
+Trailer TrailerOf(const ShardInfo& info) {
+  Trailer trailer = {.tokens = static_cast<uint64_t>(info.tokens),
+                     .documents = static_cast<uint64_t>(info.documents),
+                     .tokens_crc = info.tokens_crc,
+                     .ends_crc = info.ends_crc,
+                     .crc = 0,
+                     .magic = {}};
+  trailer.crc = Crc32c(&trailer, offsetof(Trailer, crc));
+  std::memcpy(trailer.magic, kEndMagic, sizeof kEndMagic);
+  return trailer;
 }
 
 absl::Status CheckHeader(const Header& header, const std::string& path) {
@@ -108,14 +133,7 @@ absl::StatusOr<ShardWriter> ShardWriter::Create(const std::string& path, int64_t
 }
 
 absl::Status ShardWriter::WriteHeader() {
-  Header header = {.magic = {},
-                   .version = kVersion,
-                   .token_bytes = static_cast<uint32_t>(info_.token_bytes),
-                   .vocabulary = static_cast<uint64_t>(info_.vocabulary),
-                   .end_of_text = static_cast<uint32_t>(info_.end_of_text),
-                   .crc = 0};
-  std::memcpy(header.magic, kMagic, sizeof kMagic);
-  header.crc = Crc32c(&header, offsetof(Header, crc));
+  const Header header = HeaderOf(info_);
   return file_.Append(&header, sizeof header);
 }
 
@@ -144,16 +162,30 @@ absl::Status ShardWriter::Close() {
   info_.documents = static_cast<int64_t>(ends_.size());
   info_.ends_crc = Crc32c(ends_.data(), ends_.size() * sizeof ends_[0]);
   INGOT_RETURN_IF_ERROR(file_.Append(ends_.data(), ends_.size() * sizeof ends_[0]));
-  Trailer trailer = {.tokens = static_cast<uint64_t>(info_.tokens),
-                     .documents = static_cast<uint64_t>(info_.documents),
-                     .tokens_crc = info_.tokens_crc,
-                     .ends_crc = info_.ends_crc,
-                     .crc = 0,
-                     .magic = {}};
-  trailer.crc = Crc32c(&trailer, offsetof(Trailer, crc));
-  std::memcpy(trailer.magic, kEndMagic, sizeof kEndMagic);
+  const Trailer trailer = TrailerOf(info_);
   INGOT_RETURN_IF_ERROR(file_.Append(&trailer, sizeof trailer));
   return file_.Close();
+}
+
+absl::Status WriteSparseShard(const std::string& path, int64_t vocabulary, int32_t end_of_text, int64_t tokens,
+                              std::span<const uint64_t> ends) {
+  const ShardInfo info = {.token_bytes = vocabulary <= kMostNarrowVocabulary ? 2 : 4,
+                          .vocabulary = vocabulary,
+                          .end_of_text = end_of_text,
+                          .tokens = tokens,
+                          .documents = static_cast<int64_t>(ends.size()),
+                          .ends_crc = Crc32c(ends.data(), ends.size_bytes())};
+  const Header header = HeaderOf(info);
+  const Trailer trailer = TrailerOf(info);
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(&header), sizeof header);
+  file.seekp(info.ends_offset());
+  file.write(reinterpret_cast<const char*>(ends.data()), static_cast<std::streamsize>(ends.size_bytes()));
+  file.write(reinterpret_cast<const char*>(&trailer), sizeof trailer);
+  file.close();
+  if (file) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(path, ": a sparse file of ", info.ends_offset(),
+                                             " bytes could not be written; the file system may not take holes"));
 }
 
 absl::StatusOr<Shard> Shard::Open(const std::string& path) {

@@ -56,6 +56,11 @@ class ShardWriter {
   std::vector<uint16_t> narrow_;  // scratch of Append
 };
 
+// A shard of `tokens` ids, all 0, that takes no room on disk but for `ends`: the file has a hole. For measuring and
+// testing at sizes that no disk holds; everything is as it should be but the checksum of the tokens.
+absl::Status WriteSparseShard(const std::string& path, int64_t vocabulary, int32_t end_of_text, int64_t tokens,
+                              std::span<const uint64_t> ends);
+
 // A shard mapped for reading. Thread-safe.
 class Shard {
  public:

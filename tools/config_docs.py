@@ -10,7 +10,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FIELD = re.compile(r"optional (\w+) (\w+) = \d+(?: \[default = ([^\]]+)\])?;")
+FIELD = re.compile(r"(optional|repeated) (\w+) (\w+) = \d+(?: \[default = ([^\]]+)\])?;")
 VALUE = re.compile(r"(\w+) = \d+;")
 
 
@@ -30,8 +30,9 @@ def parse(text):
             enum = message["enums"].setdefault(match[1], [])
         elif match := FIELD.match(line):
             if not said:
-                sys.exit(f"configs/ingot.proto:{number}: field {match[2]} has no comment")
-            message["fields"].append((match[2], match[1], match[3], said))
+                sys.exit(f"configs/ingot.proto:{number}: field {match[3]} has no comment")
+            kind = match[2] if match[1] == "optional" else f"list of {match[2]}"
+            message["fields"].append((match[3], kind, match[4], said))
         elif enum is not None and (match := VALUE.match(line)):
             enum.append((match[1], said))
         elif line == "}":
@@ -43,21 +44,28 @@ def parse(text):
 
 
 def default_of(kind, default):
+    if kind.startswith("list of"):
+        return "none"
     if default is None:
         return {"string": "none"}.get(kind, "0")
     return f"`{default}`"
 
 
-def section(group, comment, message):
+def section(group, comment, message, messages):
     lines = [f"## {group}", "", f"{comment} {message['comment']}".strip(), "", "| field | type | default | meaning |",
              "| --- | --- | --- | --- |"]
+    inner_sections = []
     for name, kind, default, said in message["fields"]:
         values = message["enums"].get(kind)
         if values:
             said += "".join(f"<br>`{value}`: {why}" for value, why in values)
             kind = "name"
+        inner = messages.get(kind.removeprefix("list of "))
+        if inner:
+            inner_sections += section(f"{group}.{name}", "", inner, messages)
+            kind = kind.replace(inner["name"], "groups") if kind.startswith("list") else "group"
         lines.append(f"| `{group}.{name}` | {kind} | {default_of(kind, default)} | {said.replace('|', chr(92) + '|')} |")
-    return lines + [""]
+    return lines + [""] + inner_sections
 
 
 def render(text):
@@ -69,7 +77,7 @@ def render(text):
              "problems are reported at once. `RUN_DIR/config.textproto` holds it with every default written out. "
              "Ready ones: `configs/*.textproto`.", ""]
     for group, kind, _, comment in messages["RunConfig"]["fields"]:
-        lines += section(group, comment, messages[kind])
+        lines += section(group, comment, messages[kind], messages)
     return "\n".join(lines)
 
 
@@ -78,6 +86,9 @@ def self_test():
             '    // First.\n    a = 0;\n  }\n  // Long\n  // comment.\n  optional E e = 1 [default = a];\n}\n')
     page = render(text)
     assert "## g" in page and "A group. About G." in page, page
+    page = render(text.replace("message G {", "message H {\n  // Many.\n  repeated double w = 1;\n}\nmessage G {\n"
+                                               "  // Inner.\n  repeated H h = 2;"))
+    assert "## g.h" in page and "| `g.h.w` | list of double | none | Many. |" in page, page
     assert "| `g.e` | name | `a` | Long comment.<br>`a`: First. |" in page, page
 
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -27,7 +28,12 @@ void WriteOutDefaults(Message& message) {
   const auto* reflection = message.GetReflection();
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
     const FieldDescriptor* field = message.GetDescriptor()->field(i);
-    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+    if (field->is_repeated()) {
+      if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+      for (int n = 0; n < reflection->FieldSize(message, field); ++n) {
+        WriteOutDefaults(*reflection->MutableRepeatedMessage(&message, field, n));
+      }
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       WriteOutDefaults(*reflection->MutableMessage(&message, field));
     } else if (!reflection->HasField(message, field)) {
       std::string value;
@@ -37,11 +43,35 @@ void WriteOutDefaults(Message& message) {
   }
 }
 
+// `[a, b]`: the elements of a repeated field. Where data lies does not count: its fingerprint does.
+std::string ListText(const Message& message, const FieldDescriptor& field) {
+  std::vector<std::string> elements;
+  for (int i = 0; i < message.GetReflection()->FieldSize(message, &field); ++i) {
+    std::string& text = elements.emplace_back();
+    if (field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+      google::protobuf::TextFormat::PrintFieldValueToString(message, &field, i, &text);
+      continue;
+    }
+    const Message& element = message.GetReflection()->GetRepeatedMessage(message, &field, i);
+    const std::unique_ptr<Message> copy(element.New());
+    copy->CopyFrom(element);
+    const FieldDescriptor* path = copy->GetDescriptor()->FindFieldByName("path");
+    if (path != nullptr) copy->GetReflection()->ClearField(copy.get(), path);
+    text = copy->ShortDebugString();
+  }
+  return absl::StrCat("[", absl::StrJoin(elements, ", "), "]");
+}
+
 void AppendDifferences(const Message& stored, const Message& now, const std::string& prefix,
                        std::vector<std::string>& differences) {
   for (int i = 0; i < stored.GetDescriptor()->field_count(); ++i) {
     const FieldDescriptor* field = stored.GetDescriptor()->field(i);
     const std::string path = absl::StrCat(prefix, field->name());
+    if (field->is_repeated()) {
+      const std::string was = ListText(stored, *field), is = ListText(now, *field);
+      if (was != is) differences.push_back(absl::StrCat(path, ": expected ", was, ", found ", is));
+      continue;
+    }
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       AppendDifferences(stored.GetReflection()->GetMessage(stored, field), now.GetReflection()->GetMessage(now, field),
                         path + ".", differences);
@@ -52,6 +82,16 @@ void AppendDifferences(const Message& stored, const Message& now, const std::str
     google::protobuf::TextFormat::PrintFieldValueToString(now, field, -1, &is);
     if (was != is) differences.push_back(absl::StrCat(path, ": expected ", was, ", found ", is));
   }
+}
+
+void AppendMissingData(const DataConfig& data, std::vector<std::string>& problems) {
+  const auto check = [&](const std::string& field, const std::string& path) {
+    if (DirectoryExists(path)) return;
+    problems.push_back(absl::StrCat(field, ": expected a directory made by `ingot data build`, found ",
+                                    path.empty() ? "nothing" : path, path.empty() ? "" : ", which is none"));
+  };
+  if (data.source().empty()) check("data.path", data.path());
+  for (int i = 0; i < data.source_size(); ++i) check(absl::StrCat("data.source[", i, "].path"), data.source(i).path());
 }
 
 }  // namespace
@@ -74,11 +114,7 @@ absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<
   }
   SetDefaultPrecision(device, config);
   for (std::string& problem : ConfigProblems(config, device)) problems.push_back(std::move(problem));
-  const std::string& data = config.data().path();
-  if (needs_data && !DirectoryExists(data)) {
-    problems.push_back(absl::StrCat("data.path: expected a directory made by `ingot data build`, found ",
-                                    data.empty() ? "nothing" : data, data.empty() ? "" : ", which is none"));
-  }
+  if (needs_data) AppendMissingData(config.data(), problems);
   INGOT_RETURN_IF_ERROR(ProblemsStatus(problems));
   return config;
 }

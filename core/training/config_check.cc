@@ -69,6 +69,36 @@ void CheckTokens(const RunConfig& config, Checker& check) {
                           B * T, ", found ", tokens));
 }
 
+void CheckData(const DataConfig& data, Checker& check) {
+  check.Real("data.fim_rate", data.fim_rate(), 0, false, 1, false);
+  check.Real("data.fim_spm_rate", data.fim_spm_rate(), 0, false, 1, false);
+  check.Whole("data.shuffle_tokens", data.shuffle_tokens(), 0, int64_t{1} << 50);
+  check.Rule(data.path().empty() || data.source().empty(),
+             "data.path: expected nothing beside data.source, found both; name the dataset as a source");
+  check.Rule(data.stage().empty() || !data.source().empty(), "data.stage: expected data.source, whose weights it sets");
+  double sum = 0;
+  for (int i = 0; i < data.source_size(); ++i) {
+    const std::string place = absl::StrCat("data.source[", i, "]");
+    check.Rule(!data.source(i).path().empty(), place + ".path: expected a directory, found nothing");
+    check.Real((place + ".weight").c_str(), data.source(i).weight(), 0, false, 1e300, false);
+    check.Real((place + ".max_epochs").c_str(), data.source(i).max_epochs(), 0, false, 1e300, false);
+    sum += data.source(i).weight();
+  }
+  check.Rule(data.source().empty() || sum > 0, "data.source: expected a weight above 0");
+  int64_t before = 0;
+  for (int i = 0; i < data.stage_size(); ++i) {
+    const StageConfig& stage = data.stage(i);
+    const std::string place = absl::StrCat("data.stage[", i, "]");
+    check.Rule(stage.from_tokens() > before,
+               absl::StrCat(place, ".from_tokens: expected more than ", before, ", found ", stage.from_tokens()));
+    check.Rule(stage.weight_size() == data.source_size(),
+               absl::StrCat(place, ".weight: expected ", data.source_size(), " weights, one a source, found ",
+                            stage.weight_size()));
+    for (const double weight : stage.weight()) check.Real((place + ".weight").c_str(), weight, 0, false, 1e300, false);
+    before = stage.from_tokens();
+  }
+}
+
 void CheckOptimizer(const OptimizerConfig& optimizer, Checker& check) {
   constexpr double kInfinity = INFINITY;
   check.Real("optimizer.learning_rate", optimizer.learning_rate(), 0, true, kInfinity, false);
@@ -99,6 +129,7 @@ std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) 
   CheckModel(config, check);
   CheckPrecision(config, device, check);
   CheckTokens(config, check);
+  CheckData(config.data(), check);
   CheckOptimizer(config.optimizer(), check);
   CheckSchedule(config, check);
   check.Whole("validation.every", config.validation().every(), 0, kMaxSteps);

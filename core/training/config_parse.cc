@@ -71,7 +71,10 @@ std::string ExpectedValue(const FieldDescriptor& field) {
     case FieldDescriptor::CPPTYPE_STRING:
       return "a string";
     case FieldDescriptor::CPPTYPE_FLOAT:
+    case FieldDescriptor::CPPTYPE_DOUBLE:
       return "a number";
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return "an element of the list in braces, {field: value …}";
     default:
       return "an integer";
   }
@@ -177,7 +180,8 @@ absl::Status ApplySetting(RunConfig& config, const std::string& setting) {
   for (size_t i = 0; i < path.size(); ++i) {
     const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName(path[i]);
     if (field == nullptr) return absl::InvalidArgumentError(place + UnknownField(*message->GetDescriptor(), path[i]));
-    const bool inner = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    // A list takes one more element: data.source={path:"a"}.
+    const bool inner = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_repeated();
     if (inner != (i + 1 < path.size())) {
       return absl::InvalidArgumentError(absl::StrCat(
           place, "\"", path[i], "\" ", inner ? "is a group of fields: name one of them" : "has no fields"));

@@ -42,6 +42,7 @@ absl::Status Trainer::Run() {
 // in the gradient, 1 / targets of the whole step, is known only then.
 absl::StatusOr<Trainer::StepResult> Trainer::Step() {
   const int64_t targets = ReadMicroBatches();
+  INGOT_RETURN_IF_ERROR(data_.training->status());
   const float scale = 1.0f / static_cast<float>(targets);
   const int64_t step = state_.step + 1, micros = static_cast<int64_t>(micro_batches_.size());
   model_->ZeroGradients();
@@ -60,7 +61,7 @@ absl::StatusOr<Trainer::StepResult> Trainer::Step() {
 int64_t Trainer::ReadMicroBatches() {
   int64_t targets = 0;
   for (TokenBatch& batch : micro_batches_) {
-    batch = loader_->Next();
+    batch = data_.training->Next();
     targets += batch.target_count;
   }
   return std::max<int64_t>(targets, 1);
@@ -74,7 +75,7 @@ void Trainer::ApplyUpdate(const StepResult& result) {
 }
 
 absl::Status Trainer::Record(const StepResult& result, double learning_rate, double seconds) {
-  const double waited = loader_->seconds_waited();
+  const double waited = data_.training->seconds_waited();
   const double rate = static_cast<double>(TokensPerStep(config_)) / seconds;
   const double flops = TrainingFlopsPerToken(model_->dims(), config_.data().sequence_length());
   const TrainingRecord record = {.step = state_.step,
@@ -91,11 +92,11 @@ absl::Status Trainer::Record(const StepResult& result, double learning_rate, dou
 }
 
 absl::Status Trainer::Validate() {
-  if (validation_ == nullptr) return absl::OkStatus();
+  if (data_.validation == nullptr) return absl::OkStatus();
   const auto start = std::chrono::steady_clock::now();
   const int64_t T = config_.data().sequence_length();
   const int64_t windows = (config_.validation().tokens() + T - 1) / T;
-  INGOT_ASSIGN_OR_RETURN(const EvalTotals totals, Evaluate(*model_, WindowsOf(*validation_, windows), tokenizer_,
+  INGOT_ASSIGN_OR_RETURN(const EvalTotals totals, Evaluate(*model_, WindowsOf(*data_.validation, windows), tokenizer_,
                                                            config_.data().mask_documents()));
   const ValidationRecord record = {.step = state_.step,
                                    .targets = totals.targets,
@@ -115,7 +116,7 @@ absl::Status Trainer::Save() {
                                        .parameters = host_state_.parameters.tensor(),
                                        .optimizer = host_state_.moments(),
                                        .state = state_,
-                                       .tokenizer_directory = dataset_.tokenizer_directory(),
+                                       .tokenizer_directory = data_.first().tokenizer_directory(),
                                        .weights_dtype = bf16 ? DType::kBf16 : DType::kF32};
   INGOT_RETURN_IF_ERROR(Annotate(checkpoints_.Save(contents, MarkedAfter(state_.step)), "while saving a checkpoint: "));
   saved_step_ = state_.step;

@@ -12,11 +12,11 @@
 #include "core/training/config.h"
 #include "core/training/host_state.h"
 #include "core/training/metrics.h"
+#include "core/training/open_data.h"
 #include "core/training/optimizer.h"
 #include "core/training/progress.h"
 #include "core/training/run_directory.h"
 #include "core/training/schedule.h"
-#include "data_pipeline/loader.h"
 #include "tokenizer/tokenizer.h"
 
 namespace ingot {
@@ -59,9 +59,8 @@ class Trainer {
 
   RunConfig config_;
   RunDirectory directory_;
-  Dataset dataset_;
+  TrainingData data_;
   Tokenizer tokenizer_;
-  std::unique_ptr<Loader> loader_, validation_;  // no validation without enough tokens in its split
   std::unique_ptr<Model> model_;
   Optimizer optimizer_;
   HostState host_state_;

@@ -18,9 +18,8 @@ namespace ingot {
 struct Trainer::Parts {
   RunConfig config;
   RunDirectory directory;
-  Dataset dataset;
+  TrainingData data;
   Tokenizer tokenizer;
-  std::unique_ptr<Loader> loader, validation;
   std::unique_ptr<Model> model;
   Optimizer optimizer;
   HostState host_state;
@@ -44,23 +43,16 @@ absl::Status TakeVocabulary(const Dataset& dataset, const Tokenizer& tokenizer, 
                                                  config.model().vocabulary()));
 }
 
-absl::StatusOr<std::unique_ptr<Loader>> OpenLoader(const Dataset& dataset, const RunConfig& config, Split split) {
-  return Loader::Create(dataset, {.split = split,
-                                  .B = config.training().micro_batch(),
-                                  .T = config.data().sequence_length(),
-                                  .seed = config.data().shuffle_seed(),
-                                  .shuffle = split == Split::kTraining,
-                                  .mask_documents = config.data().mask_documents()});
-}
-
-void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const Dataset& dataset) {
+void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const TrainingData& data) {
   MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config, device));
   plan.entries.push_back({"optimizer moments", Optimizer::Bytes(table)});
   if (device == Device::kCpu) plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
-  std::printf("%s, %d parameters\n%s\n%d training tokens, %d validation tokens, %d tokens a step\n",
-              config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama", static_cast<int>(table.parameters),
-              plan.ToString().c_str(), static_cast<int>(dataset.tokens(Split::kTraining)),
-              static_cast<int>(dataset.tokens(Split::kValidation)), static_cast<int>(TokensPerStep(config)));
+  std::printf("%s, %lld parameters\n%s\n%lld training tokens, %lld validation tokens, %lld tokens a step\n%s",
+              config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama",
+              static_cast<long long>(table.parameters), plan.ToString().c_str(),
+              static_cast<long long>(data.tokens(Split::kTraining)),
+              static_cast<long long>(data.tokens(Split::kValidation)), static_cast<long long>(TokensPerStep(config)),
+              MixtureText(data, config).c_str());
   std::fflush(stdout);
 }
 
@@ -107,31 +99,25 @@ AdamWSettings AdamWSettingsOf(const RunConfig& config) {
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory,
                                                          Device device) {
   INGOT_RETURN_IF_ERROR(CheckBlas());
-  INGOT_ASSIGN_OR_RETURN(Dataset dataset, Dataset::Open(config.data().path()));
-  INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(dataset.tokenizer_directory()));
-  INGOT_RETURN_IF_ERROR(TakeVocabulary(dataset, tokenizer, config));
   SetDefaultPrecision(device, config);
   INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
-  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Loader> loader, OpenLoader(dataset, config, Split::kTraining));
-  std::unique_ptr<Loader> validation;
-  if (dataset.tokens(Split::kValidation) > config.data().sequence_length()) {
-    INGOT_ASSIGN_OR_RETURN(validation, OpenLoader(dataset, config, Split::kValidation));
-  }
+  INGOT_ASSIGN_OR_RETURN(TrainingData data, OpenData(config));
+  INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(data.first().tokenizer_directory()));
+  INGOT_RETURN_IF_ERROR(TakeVocabulary(data.first(), tokenizer, config));
+  INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
   const RunShape shape = ShapeOf(config, device);
   // Before the plan: its matrices are gone when the model comes.
   INGOT_ASSIGN_OR_RETURN(const double peak_flops, MatmulPeak(device, shape.dtype));
   const ParameterTable table = MakeParameterTable(DimsOf(config));
-  PrintPlan(config, device, table, dataset);
+  PrintPlan(config, device, table, data);
   INGOT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Open(run_directory, config));
   INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(DimsOf(config), shape));
   INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(*model, AdamWSettingsOf(config)));
   INGOT_ASSIGN_OR_RETURN(HostState host_state, HostState::Create(*model, optimizer));
   return std::unique_ptr<Trainer>(new Trainer({.config = std::move(config),
                                                .directory = std::move(directory),
-                                               .dataset = std::move(dataset),
+                                               .data = std::move(data),
                                                .tokenizer = std::move(tokenizer),
-                                               .loader = std::move(loader),
-                                               .validation = std::move(validation),
                                                .model = std::move(model),
                                                .optimizer = std::move(optimizer),
                                                .host_state = std::move(host_state),
@@ -141,10 +127,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
 Trainer::Trainer(Parts parts)
     : config_(std::move(parts.config)),
       directory_(std::move(parts.directory)),
-      dataset_(std::move(parts.dataset)),
+      data_(std::move(parts.data)),
       tokenizer_(std::move(parts.tokenizer)),
-      loader_(std::move(parts.loader)),
-      validation_(std::move(parts.validation)),
       model_(std::move(parts.model)),
       optimizer_(std::move(parts.optimizer)),
       host_state_(std::move(parts.host_state)),
@@ -153,7 +137,7 @@ Trainer::Trainer(Parts parts)
       progress_(config_.training().steps()),
       micro_batches_(TokensPerStep(config_) / (config_.training().micro_batch() * config_.data().sequence_length())),
       peak_flops_(parts.peak_flops) {
-  state_.dataset_fingerprint = dataset_.fingerprint();
+  state_.dataset_fingerprint = data_.fingerprint;
   state_.config = ConfigText(config_);
   state_.environment = EnvironmentOf(*model_->backend());
 }
@@ -168,10 +152,10 @@ absl::Status Trainer::ResumeFromNewestValid() {
         const TrainingState stored,
         LoadCheckpoint(*newest, model_->table(), host_state_.parameters.tensor(), host_state_.moments()));
     INGOT_RETURN_IF_ERROR(host_state_.UploadTo(*model_));
-    if (stored.dataset_fingerprint != dataset_.fingerprint()) {
+    if (stored.dataset_fingerprint != data_.fingerprint) {
       return absl::FailedPreconditionError(
-          absl::StrCat(*newest, ": expected the dataset it was trained on, found another in ", dataset_.directory(),
-                       "; give that dataset by data.path, or another --output"));
+          absl::StrCat(*newest, ": expected the dataset it was trained on, found another in ",
+                       data_.first().directory(), "; give that dataset by data.path, or another --output"));
     }
     if (stored.environment != state_.environment) {
       progress_.Say(absl::StrCat("note: trained with ", stored.environment, " so far, now with ", state_.environment,
@@ -189,7 +173,7 @@ absl::Status Trainer::ResumeFromNewestValid() {
   }
   INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(directory_.path(), state_.step));
   metrics_ = std::make_unique<MetricsLog>(std::move(metrics));
-  loader_->Start(state_.next_sequence, config_.training().micro_batch());
+  data_.training->Start(state_.next_sequence, config_.training().micro_batch());
   return absl::OkStatus();
 }
 

@@ -13,6 +13,7 @@ void AddBenchCommand(CLI::App& app) {
   AddBenchKernels(*bench);
   AddBenchStep(*bench);
   AddBenchTokenizer(*bench);
+  AddBenchLoader(*bench);
 }
 
 }  // namespace ingot

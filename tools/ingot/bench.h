@@ -9,5 +9,6 @@ namespace ingot {
 void AddBenchKernels(CLI::App& bench);
 void AddBenchStep(CLI::App& bench);
 void AddBenchTokenizer(CLI::App& bench);
+void AddBenchLoader(CLI::App& bench);
 
 }  // namespace ingot

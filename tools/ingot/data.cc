@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "data_pipeline/best_fit.h"
 #include "data_pipeline/builder.h"
 #include "data_pipeline/foreign/import.h"
 #include "data_pipeline/foreign/inspect.h"
@@ -181,9 +182,29 @@ struct InspectArguments {
   std::string path;
   int samples = 3;
   int64_t sample_tokens = 60;
+  int64_t sequence_length = 0;  // above 0: how often packing cuts documents
   std::string format;
   bool json = false;
 };
+
+// How many documents of a split each way of packing cuts, printed or put into `json`.
+absl::Status InspectPacking(const TokenStream& stream, int64_t T, Json* json) {
+  INGOT_ASSIGN_OR_RETURN(const PackingReport report, ReportPacking(stream, T));
+  const double documents = std::max(1.0, static_cast<double>(report.documents));
+  if (json != nullptr) {
+    (*json)["packing"] = {{"sequence_length", T},
+                          {"documents_longer", report.longer_than_row},
+                          {"documents_cut_by_concatenation", report.cut_by_windows},
+                          {"documents_cut_by_best_fit", report.cut_by_best_fit},
+                          {"best_fit_sequences", report.rows}};
+    return absl::OkStatus();
+  }
+  const auto percent = [&](int64_t count) { return 100 * static_cast<double>(count) / documents; };
+  std::printf("  in sequences of %lld: documents cut by concatenation %.2f %%, by best fit %.2f %%; longer %.2f %%\n",
+              static_cast<long long>(T), percent(report.cut_by_windows), percent(report.cut_by_best_fit),
+              percent(report.longer_than_row));
+  return absl::OkStatus();
+}
 
 std::string SampleText(const std::vector<int32_t>& ids, const Tokenizer* tokenizer) {
   if (tokenizer != nullptr) {
@@ -280,6 +301,9 @@ absl::Status InspectDataset(const InspectArguments& arguments) {
     } else {
       PrintReport(Name(split), report, &tokenizer);
     }
+    if (arguments.sequence_length == 0) continue;
+    INGOT_RETURN_IF_ERROR(InspectPacking(dataset.state().stream(split), arguments.sequence_length,
+                                         arguments.json ? &json[Name(split)] : nullptr));
   }
   if (arguments.json) PrintJson(json);
   return absl::OkStatus();
@@ -331,6 +355,10 @@ void AddInspect(CLI::App& data) {
   inspect->add_option("--sample-tokens", arguments->sample_tokens, "Tokens to show of each")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  inspect
+      ->add_option("--sequence-length", arguments->sequence_length,
+                   "Also: how many documents of a dataset are cut when packed into sequences of so many tokens")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   inspect->add_flag("--json", arguments->json, "Print JSON");
   inspect->add_option("--format", arguments->format, kFormatHelp);
   inspect->callback([arguments] { RunCommand([&] { return Inspect(*arguments); }); });
