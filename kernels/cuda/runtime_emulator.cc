@@ -37,7 +37,9 @@ absl::StatusOr<void*> Allocate(const std::string& what, int64_t bytes) {
 }
 
 void Free(void* memory) {
-  if (memory != nullptr) emulator::FreeMemory(memory);
+  if (memory == nullptr) return;
+  emulator::SynchronizeAll();  // as cudaFree does
+  emulator::FreeMemory(memory);
 }
 
 absl::StatusOr<void*> AllocatePinned(const std::string& what, int64_t bytes) {

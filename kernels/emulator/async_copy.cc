@@ -62,6 +62,11 @@ void CopyAsync16(void* shared, const void* source, bool valid, Site site) {
   }
   const int thread = TheScheduler().current().linear;
   ThreadCopies& mine = of_thread[thread];
+  for (size_t i = mine.copies.size() - mine.open; i < mine.copies.size(); ++i) {
+    if (mine.copies[i].target != shared) continue;
+    Fail("cp.async at %s:%u: two copies of one group to the same bytes; the other is at %s:%u", site.file, site.line,
+         mine.copies[i].site.file, mine.copies[i].site.line);
+  }
   mine.copies.push_back({shared, valid ? source : nullptr, false, site});
   ++mine.open;
   if (policy == Copies::kEarly) Land(mine.copies.back());

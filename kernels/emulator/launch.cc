@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/emulator/async_copy.h"
+#include "kernels/emulator/crash.h"
 #include "kernels/emulator/fail.h"
 #include "kernels/emulator/memory.h"
 #include "kernels/emulator/scheduler.h"
@@ -80,6 +81,7 @@ void RunGrid(const Grid& grid, void (*call)(const void* context), const void* co
       .index = {}, .size = grid.block, .grid = grid.grid, .shared = nullptr, .shared_bytes = grid.shared_bytes};
   TheScheduler().StartLaunch(CurrentOptions());
   StartCopies(CurrentOptions());
+  ReportCrashes();
   RunBlocks(grid, {call, context});
 }
 
