@@ -36,7 +36,7 @@ class BuildPass {
     INGOT_ASSIGN_OR_RETURN(auto reader, DocumentReader::Open(options_.inputs, options_.documents));
     for (const std::string& file : reader->files()) sources_.push_back({.path = file});
     progress_ = {.second_pass = rule.tail_from >= 0, .input_bytes = reader->input_bytes()};
-    DocumentBatches batches(std::move(reader), rule, options_.batch_bytes);
+    DocumentBatches batches(std::move(reader), rule, options_.batch_bytes, encoder_.may_cut_text);
     const int threads = options_.threads > 0 ? options_.threads : AvailableProcessors();
     std::vector<TextEncoder::Encode> encoders;
     for (int i = 0; i < threads; ++i) encoders.push_back(encoder_.make());
@@ -186,6 +186,7 @@ absl::StatusOr<TextEncoder> LoadTextEncoder(const std::string& directory) {
   return TextEncoder{.make = make,
                      .vocabulary = tokenizer.padded_size(),
                      .end_of_text = tokenizer.end_of_text(),
+                     .may_cut_text = tokenizer.MayCutText(),
                      .directory = directory};
 }
 

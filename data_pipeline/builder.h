@@ -19,7 +19,8 @@ struct TextEncoder {
   std::function<Encode()> make;                                                           // one for each thread
   int64_t vocabulary = 0;                                                                 // every id is below
   int32_t end_of_text = 0;                                                                // appended to each document
-  std::string directory;  // its tokenizer.json and companions are copied into the dataset
+  bool may_cut_text = true;  // at SafeCut(), between threads, without changing ids
+  std::string directory;     // its tokenizer.json and companions are copied into the dataset
 };
 
 // The tokenizer of DIRECTORY; an error if it has no <|endoftext|>.

@@ -117,9 +117,7 @@ absl::StatusOr<Dataset> Dataset::Open(const std::string& directory) {
     INGOT_RETURN_IF_ERROR(OpenSplit(state->manifest, split, directory, state->streams[static_cast<size_t>(split)]));
   }
   INGOT_RETURN_IF_ERROR(CompareChecksums(*state));
-  Dataset dataset;
-  dataset.state_ = std::move(state);
-  return dataset;
+  return Dataset(std::move(state));
 }
 
 const std::string& Dataset::directory() const { return state_->directory; }

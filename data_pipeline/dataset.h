@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 
@@ -15,6 +16,7 @@ struct DatasetState;
 
 class Dataset {
  public:
+  explicit Dataset(std::shared_ptr<const DatasetState> state) : state_(std::move(state)) {}
   // Opens DIRECTORY, checks every header and size, and up to 1 GiB the checksums (above: `ingot data verify`).
   static absl::StatusOr<Dataset> Open(const std::string& directory);
 

@@ -22,8 +22,9 @@ size_t TailCut(absl::string_view text, size_t at) {
 
 }  // namespace
 
-DocumentBatches::DocumentBatches(std::unique_ptr<DocumentReader> reader, const SplitRule& rule, size_t batch_bytes)
-    : reader_(std::move(reader)), rule_(rule), batch_bytes_(batch_bytes) {}
+DocumentBatches::DocumentBatches(std::unique_ptr<DocumentReader> reader, const SplitRule& rule, size_t batch_bytes,
+                                 bool may_cut_documents)
+    : reader_(std::move(reader)), rule_(rule), batch_bytes_(batch_bytes), may_cut_documents_(may_cut_documents) {}
 
 Split DocumentBatches::SplitOf(absl::string_view document) const {
   // The hash as a number in [0, 1).
@@ -55,7 +56,8 @@ absl::StatusOr<bool> DocumentBatches::NextDocument() {
 
 void DocumentBatches::AddPiece(DocumentBatch& batch) {
   const absl::string_view rest = absl::string_view(text_).substr(done_, document_end_ - done_);
-  const size_t size = rest.size() <= batch_bytes_ ? rest.size() : SafeCut(rest, batch_bytes_);
+  const bool whole = rest.size() <= batch_bytes_ || !may_cut_documents_;
+  const size_t size = whole ? rest.size() : SafeCut(rest, batch_bytes_);
   batch.text.append(rest.data(), size);
   done_ += size;
   batch.pieces.push_back({.text_end = batch.text.size(),

@@ -39,7 +39,8 @@ struct DocumentBatch {
 
 class DocumentBatches {
  public:
-  DocumentBatches(std::unique_ptr<DocumentReader> reader, const SplitRule& rule, size_t batch_bytes);
+  DocumentBatches(std::unique_ptr<DocumentReader> reader, const SplitRule& rule, size_t batch_bytes,
+                  bool may_cut_documents = true);
 
   // Fills `batch` with about batch_bytes of text; false at the end.
   absl::StatusOr<bool> Next(DocumentBatch& batch);
@@ -53,7 +54,8 @@ class DocumentBatches {
   std::unique_ptr<DocumentReader> reader_;
   SplitRule rule_;
   size_t batch_bytes_;
-  std::string text_;  // the reader's document; [done_, document_end_) of it is to be handed out next
+  bool may_cut_documents_;  // for batches; not where that would change ids
+  std::string text_;        // the reader's document; [done_, document_end_) of it is to be handed out next
   size_t done_ = 0, document_end_ = 0;
   Split split_ = Split::kTraining;
   int64_t text_before_ = 0;  // bytes of all documents before this one

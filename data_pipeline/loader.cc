@@ -9,140 +9,80 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
+#include "core/base/status_macros.h"
 #include "data_pipeline/dataset_state.h"
-#include "data_pipeline/permutation.h"
+#include "data_pipeline/row_maker.h"
 
 namespace ingot {
 namespace {
 
 class ShardLoader : public Loader {
  public:
-  ShardLoader(Dataset dataset, const LoaderPlan& plan)
-      : dataset_(std::move(dataset)),
-        stream_(dataset_.state().stream(plan.split)),
-        plan_(plan),
-        windows_((stream_.tokens() - 1) / plan.T) {}
+  ShardLoader(std::vector<Dataset> sources, RowPlan rows, const LoaderPlan& plan)
+      : sources_(std::move(sources)), rows_(std::move(rows)), plan_(plan), maker_(plan) {}
   ~ShardLoader() override { Stop(); }
 
-  int64_t windows() const override { return windows_; }
-  void Read(int64_t first, TokenBatch& batch) const override;
+  int64_t windows() const override { return rows_.rows(); }
+  std::vector<Share> Shares(int64_t sequences) const override { return rows_.Shares(sequences); }
+  absl::Status TryRead(int64_t first, TokenBatch& batch) const override;
   void Start(int64_t first, int64_t stride) override;
   const TokenBatch& Next() override;
+  absl::Status status() const override;
   double seconds_waited() const override { return seconds_waited_; }
 
  private:
   // Batches in flight: the one the caller has, and those read ahead of it.
   static constexpr int64_t kRing = 4;
 
-  std::shared_ptr<const Permutation> PermutationOf(int64_t epoch) const;
-  void ReadWindow(int64_t window, int64_t b, TokenBatch& batch) const;
-  void MaskDocuments(int64_t window, int64_t b, TokenBatch& batch) const;
-  void FillDocument(int64_t b, int64_t begin, int64_t end, TokenBatch& batch) const;
-  void CheckIds(const TokenBatch& batch) const;
-  void CheckData(bool good, const char* fault) const;
+  absl::Status CheckIds(size_t source, int64_t b, const TokenBatch& batch) const;
+  absl::Status Damaged(size_t source, absl::string_view fault) const;
   void Stop();
   void ReadAhead(int64_t first, int64_t stride);
 
-  const Dataset dataset_;
-  const TokenStream& stream_;
+  const std::vector<Dataset> sources_;
+  const RowPlan rows_;
   const LoaderPlan plan_;
-  const int64_t windows_;
-
-  // The order of the epochs last used, by the epoch's parity: a batch touches two at most, unless epochs are tiny.
-  struct Order {
-    int64_t epoch = -1;
-    std::shared_ptr<const Permutation> permutation;
-  };
-  mutable std::mutex orders_mutex_;
-  mutable std::array<Order, 2> orders_;
+  const RowMaker maker_;
 
   std::thread thread_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::array<TokenBatch, kRing> ring_;
   int64_t produced_ = 0, consumed_ = 0;  // batches, since Start
   bool stop_ = false;
+  absl::Status status_;  // why ReadAhead() ended
   double seconds_waited_ = 0;
 };
 
-std::shared_ptr<const Permutation> ShardLoader::PermutationOf(int64_t epoch) const {
-  const std::lock_guard lock(orders_mutex_);
-  Order& order = orders_[static_cast<size_t>(epoch & 1)];
-  if (order.epoch != epoch) {
-    order.permutation =
-        std::make_shared<const Permutation>(plan_.seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(windows_));
-    order.epoch = epoch;
-  }
-  return order.permutation;
-}
-
-void ShardLoader::ReadWindow(int64_t window, int64_t b, TokenBatch& batch) const {
-  const int64_t T = plan_.T;
-  int32_t* tokens = batch.tokens.data() + b * T;
-  int32_t* targets = batch.targets.data() + b * T;
-  stream_.Copy(window * T, T, tokens);
-  std::copy(tokens + 1, tokens + T, targets);
-  stream_.Copy(window * T + T, 1, targets + T - 1);
-  if (plan_.mask_documents) {
-    MaskDocuments(window, b, batch);
-  } else {
-    FillDocument(b, 0, T, batch);
-  }
-}
-
-// The tokens [begin, end) of sequence b belong to one document.
-void ShardLoader::FillDocument(int64_t b, int64_t begin, int64_t end, TokenBatch& batch) const {
-  int32_t* start = batch.document_start.data() + b * plan_.T;
-  int32_t* positions = batch.positions.data() + b * plan_.T;
-  for (int64_t t = begin; t < end; ++t) {
-    start[t] = static_cast<int32_t>(begin);
-    positions[t] = static_cast<int32_t>(t - begin);
-  }
-}
-
-void ShardLoader::MaskDocuments(int64_t window, int64_t b, TokenBatch& batch) const {
-  const int64_t T = plan_.T;
-  int64_t begin = 0;
-  for (TokenStream::Ends ends(stream_, window * T); !ends.done(); ends.Next()) {
-    const int64_t end = ends.value() - window * T;  // t of the next document's first token
-    if (end > T) break;
-    CheckData(end > begin, "a document ends before it begins");
-    FillDocument(b, begin, end, batch);
-    batch.targets[static_cast<size_t>(b * T + end - 1)] = -1;
-    --batch.target_count;
-    begin = end;
-  }
-  FillDocument(b, begin, T, batch);
-}
-
 // Large datasets are not checksummed when opened; what would lead to memory that is not ours must not pass.
-void ShardLoader::CheckData(bool good, const char* fault) const {
-  INGOT_CHECK(good, "%s is damaged: %s; run 'ingot data verify %s'", dataset_.directory().c_str(), fault,
-              dataset_.directory().c_str());
+absl::Status ShardLoader::Damaged(size_t source, absl::string_view fault) const {
+  const std::string& directory = sources_[source].directory();
+  return absl::DataLossError(
+      absl::StrCat(directory, " is damaged: ", fault, "; run 'ingot data verify ", directory, "'"));
 }
 
-void ShardLoader::CheckIds(const TokenBatch& batch) const {
-  uint32_t largest = 0;  // negative ids become large ones
-  for (const int32_t id : batch.tokens) largest = std::max(largest, static_cast<uint32_t>(id));
-  CheckData(static_cast<int64_t>(largest) < dataset_.vocabulary(), "a token id outside its vocabulary");
+absl::Status ShardLoader::CheckIds(size_t source, int64_t b, const TokenBatch& batch) const {
+  const int32_t* tokens = batch.tokens.data() + b * plan_.T;
+  const int32_t* targets = batch.targets.data() + b * plan_.T;
+  uint32_t largest = 0, largest_target = 0;  // negative ids become large ones
+  for (int64_t t = 0; t < plan_.T; ++t) {
+    largest = std::max(largest, static_cast<uint32_t>(tokens[t]));
+    largest_target = std::max(largest_target, static_cast<uint32_t>(targets[t] + 1));
+  }
+  const auto vocabulary = static_cast<uint32_t>(sources_[0].vocabulary());
+  if (largest < vocabulary && largest_target <= vocabulary) return absl::OkStatus();
+  return Damaged(source, "a token id outside its vocabulary");
 }
 
-void ShardLoader::Read(int64_t first, TokenBatch& batch) const {
+absl::Status ShardLoader::TryRead(int64_t first, TokenBatch& batch) const {
   INGOT_CHECK(first >= 0, "sequence %lld", static_cast<long long>(first));
-  const int64_t B = plan_.B, T = plan_.T;
-  batch.B = B;
-  batch.T = T;
-  for (auto* values : {&batch.tokens, &batch.targets, &batch.document_start, &batch.positions}) {
-    values->resize(static_cast<size_t>(B * T));
+  maker_.Prepare(batch);
+  for (int64_t b = 0; b < plan_.B; ++b) {
+    const RowPlan::Row row = rows_.At(first + b);
+    if (const absl::Status made = maker_.Make(row, b, batch); !made.ok()) return Damaged(row.source, made.message());
+    INGOT_RETURN_IF_ERROR(CheckIds(row.source, b, batch));
   }
-  batch.target_count = B * T;
-  for (int64_t b = 0; b < B; ++b) {
-    const int64_t epoch = (first + b) / windows_, index = (first + b) % windows_;
-    const int64_t window =
-        plan_.shuffle ? static_cast<int64_t>((*PermutationOf(epoch))(static_cast<uint64_t>(index))) : index;
-    ReadWindow(window, b, batch);
-  }
-  CheckIds(batch);
+  return absl::OkStatus();
 }
 
 void ShardLoader::Stop() {
@@ -160,6 +100,7 @@ void ShardLoader::Start(int64_t first, int64_t stride) {
   Stop();
   produced_ = consumed_ = 0;
   stop_ = false;
+  status_ = absl::OkStatus();
   thread_ = std::thread([this, first, stride] { ReadAhead(first, stride); });
 }
 
@@ -171,8 +112,13 @@ void ShardLoader::ReadAhead(int64_t first, int64_t stride) {
       changed_.wait(lock, [&] { return stop_ || number < consumed_ - 1 + kRing; });
       if (stop_) return;
     }
-    Read(first + number * stride, ring_[static_cast<size_t>(number % kRing)]);
+    absl::Status read = TryRead(first + number * stride, ring_[static_cast<size_t>(number % kRing)]);
     const std::lock_guard lock(mutex_);
+    if (!read.ok()) {
+      status_ = std::move(read);
+      changed_.notify_all();
+      return;
+    }
     produced_ = number + 1;
     changed_.notify_all();
   }
@@ -185,25 +131,41 @@ const TokenBatch& ShardLoader::Next() {
   changed_.notify_all();
   if (produced_ <= number) {
     const auto before = std::chrono::steady_clock::now();
-    changed_.wait(lock, [&] { return produced_ > number; });
+    changed_.wait(lock, [&] { return produced_ > number || !status_.ok(); });
     seconds_waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
   }
-  return ring_[static_cast<size_t>(number % kRing)];
+  TokenBatch& batch = ring_[static_cast<size_t>(number % kRing)];
+  if (produced_ <= number) {  // the stream has ended: see status()
+    maker_.Prepare(batch);
+    std::fill(batch.tokens.begin(), batch.tokens.end(), 0);
+    std::fill(batch.targets.begin(), batch.targets.end(), -1);
+  }
+  return batch;
+}
+
+absl::Status ShardLoader::status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Loader>> Loader::Create(Dataset dataset, const LoaderPlan& plan) {
+void Loader::Read(int64_t first, TokenBatch& batch) const {
+  const absl::Status status = TryRead(first, batch);
+  INGOT_CHECK(status.ok(), "%s", std::string(status.message()).c_str());
+}
+
+absl::StatusOr<std::unique_ptr<Loader>> Loader::Create(std::vector<Dataset> sources, const LoaderPlan& plan) {
   INGOT_CHECK(plan.B > 0 && plan.T > 0, "a batch of B=%lld, T=%lld", static_cast<long long>(plan.B),
               static_cast<long long>(plan.T));
-  const int64_t tokens = dataset.tokens(plan.split);
-  if (tokens < plan.T + 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(dataset.directory(), ": the ", Name(plan.split), " split has ", tokens,
-                     " tokens; sequences of T = ", plan.T, " need at least T + 1 = ", plan.T + 1,
-                     ": use more text, a shorter sequence_length, or another ", "--validation-fraction"));
-  }
-  return std::make_unique<ShardLoader>(std::move(dataset), plan);
+  INGOT_ASSIGN_OR_RETURN(RowPlan rows, RowPlan::Create(sources, plan));
+  return std::make_unique<ShardLoader>(std::move(sources), std::move(rows), plan);
+}
+
+absl::StatusOr<std::unique_ptr<Loader>> Loader::Create(Dataset dataset, const LoaderPlan& plan) {
+  std::vector<Dataset> sources;
+  sources.push_back(std::move(dataset));
+  return Create(std::move(sources), plan);
 }
 
 }  // namespace ingot

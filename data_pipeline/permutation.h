@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,12 @@
 #include "data_pipeline/hash.h"
 
 namespace ingot {
+
+// Fisher-Yates: `table` becomes a uniform order of 0 … size-1, drawn from the generator's `stream`; at most 65,536.
+inline void ShuffleTable(const Philox& random, uint64_t stream, std::span<uint16_t> table) {
+  for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<uint16_t>(i);
+  for (size_t i = table.size(); i > 1; --i) std::swap(table[i - 1], table[random.Below(i, stream, i)]);
+}
 
 class Permutation {
  public:
@@ -24,8 +31,7 @@ class Permutation {
     const Philox random{key};
     if (n <= kMostShuffled) {
       table_.resize(n);
-      for (uint32_t i = 0; i < n; ++i) table_[i] = static_cast<uint16_t>(i);
-      for (uint64_t i = n; i > 1; --i) std::swap(table_[i - 1], table_[random.Below(i, stream, i)]);
+      ShuffleTable(random, stream, table_);
       return;
     }
     const int bits = static_cast<int>(std::bit_width(n - 1));

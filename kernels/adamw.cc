@@ -12,8 +12,10 @@ void AdamW::Check() const {
   INGOT_CHECK_SHAPE(gradient, N);
   INGOT_CHECK_SHAPE(m, N);
   INGOT_CHECK_SHAPE(v, N);
+  INGOT_CHECK_OPTIONAL_SHAPE(w_bf16, N);
   CheckF32(kName, {w, gradient, m, v});
-  CheckApart(kName, {w, m, v}, {gradient});
+  INGOT_CHECK_DTYPE(w_bf16, DType::kBf16);
+  CheckApart(kName, {w, m, v, w_bf16}, {gradient});
   INGOT_CHECK(step >= 1, "adamw: steps count from 1, not %lld", static_cast<long long>(step));
   INGOT_CHECK(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "adamw: betas %g, %g must lie in [0, 1)",
               static_cast<double>(beta1), static_cast<double>(beta2));
@@ -23,7 +25,7 @@ void AdamW::Check() const {
 }
 
 Work AdamW::Cost() const {
-  return {.bytes = 7.0 * static_cast<double>(Bytes(w)), .flops = 15.0 * static_cast<double>(Count(w))};
+  return {.bytes = static_cast<double>(7 * Bytes(w) + Bytes(w_bf16)), .flops = 15.0 * static_cast<double>(Count(w))};
 }
 
 }  // namespace ingot

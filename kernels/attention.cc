@@ -28,7 +28,9 @@ void AttentionForward::Check() const {
   const int64_t B = q.dim(0), H = q.dim(1), T = q.dim(2), D = q.dim(3);
   INGOT_CHECK_SHAPE(y, B, T, H * D);
   INGOT_CHECK_SHAPE(lse, B, H, T);
-  CheckF32(kName, {q, k, v, y, lse});
+  CheckFloats(kName, {q, k, v, y});
+  CheckF32(kName, {lse});
+  INGOT_CHECK(scale >= 0, "scale %g", static_cast<double>(scale));
   CheckApart(kName, {y, lse}, {q, k, v, document_start});
 }
 
@@ -46,7 +48,9 @@ void AttentionBackward::Check() const {
   INGOT_CHECK_SHAPE(dq, B, H, T, D);
   INGOT_CHECK_SHAPE(dk, B, K, T, D);
   INGOT_CHECK_SHAPE(dv, B, K, T, D);
-  CheckF32(kName, {dy, q, k, v, y, lse, dq, dk, dv});
+  CheckFloats(kName, {dy, q, k, v, y, dq, dk, dv});
+  CheckF32(kName, {lse});
+  INGOT_CHECK(scale >= 0, "scale %g", static_cast<double>(scale));
   CheckApart(kName, {dq, dk, dv}, {dy, q, k, v, document_start, y, lse});
 }
 

@@ -6,6 +6,10 @@
 
 namespace ingot {
 
+// All tensors but lse (f32) and document_start have one dtype: f32, or bf16 on CUDA. There bf16 heads of width 64, 80, 96
+// and 128 run on tensor cores: sums in fp32, the probabilities (and dS) rounded to bf16 for the products they enter;
+// other widths, up to 256, and f32 run in plain fp32 arithmetic.
+
 // For query head h with key/value head k = floor(h * K / H), over keys s with document_start[b,t] <= s <= t:
 //   S[s]       = scale * sum_d q[b,h,t,d] * k[b,k,s,d]
 //   lse[b,h,t] = log(sum_s exp(S[s]))
@@ -18,9 +22,10 @@ struct AttentionForward {
   Tensor document_start = {};  // (B, T) i32, 0 <= document_start[b,t] <= t, not falling along t; absent: 0
   Tensor y;                    // (B, T, H * D)  =
   Tensor lse;                  // (B, H, T)      =   kept for backward
-  float scale = 0;             // 0: 1 / sqrt(D)
+  float scale = 0;             // >= 0; 0: 1 / sqrt(D)
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
   int64_t ScratchBytes() const;
 };
@@ -43,11 +48,13 @@ struct AttentionBackward {
   Tensor dq;                   // (B, H, T, D)  =
   Tensor dk;                   // (B, K, T, D)  =
   Tensor dv;                   // (B, K, T, D)  =
-  float scale = 0;             // 0: 1 / sqrt(D)
+  float scale = 0;             // >= 0; 0: 1 / sqrt(D)
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
   int64_t ScratchBytes() const;
+  int64_t CudaScratchBytes() const;
 };
 
 }  // namespace ingot

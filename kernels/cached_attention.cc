@@ -13,8 +13,9 @@ void CachedAttention::Check() const {
   INGOT_CHECK_SHAPE(y, N, H * D);
   INGOT_CHECK(K > 0 && H % K == 0, "%lld query heads do not divide among %lld key heads", static_cast<long long>(H),
               static_cast<long long>(K));
-  CheckF32(kName, {q, k_new, v_new, k_cache, v_cache, y});
+  CheckFloats(kName, {q, k_new, v_new, k_cache, v_cache, y});
   CheckApart(kName, {k_cache, v_cache, y}, {q, k_new, v_new});
+  INGOT_CHECK(scale >= 0, "scale %g", static_cast<double>(scale));
   INGOT_CHECK(past >= 0 && past + N <= P, "%lld old and %lld new tokens in a cache of %lld",
               static_cast<long long>(past), static_cast<long long>(N), static_cast<long long>(P));
 }
@@ -22,7 +23,8 @@ void CachedAttention::Check() const {
 Work CachedAttention::Cost() const {
   const double N = static_cast<double>(q.dim(1)), keys = static_cast<double>(past) + N;
   const double width = static_cast<double>(k_new.dim(0) * k_new.dim(2));
-  return {.bytes = 2 * keys * width * 4 + static_cast<double>(Bytes(q) + Bytes(k_new) + Bytes(v_new) + Bytes(y)),
+  return {.bytes = 2 * keys * width * static_cast<double>(SizeOf(k_cache.dtype)) +
+                   static_cast<double>(Bytes(q) + Bytes(k_new) + Bytes(v_new) + Bytes(y)),
           .flops = 4.0 * static_cast<double>(Count(q)) * (static_cast<double>(past) + (N + 1) / 2)};
 }
 

@@ -8,6 +8,8 @@ namespace ingot {
 // s <= past + n of the cache:
 //   S[s]     = scale * sum_d q[h,n,d] * k_cache[k,s,d]
 //   y[n,h,:] = sum_s softmax(S)[s] * v_cache[k,s,:]
+// All tensors are f32, or bf16 on CUDA, where heads may be up to 256 wide and several new tokens are computed as
+// AttentionForward computes (kernels/attention.h).
 struct CachedAttention {
   static constexpr char kName[] = "cached_attention";
   Tensor q;          // (H, N, D)
@@ -17,11 +19,13 @@ struct CachedAttention {
   Tensor v_cache;    // (K, P, D)  likewise
   Tensor y;          // (N, H * D)  =
   int64_t past = 0;  // past + N <= P
-  float scale = 0;   // 0: 1 / sqrt(D)
+  float scale = 0;   // >= 0; 0: 1 / sqrt(D)
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
   int64_t ScratchBytes() const;
+  int64_t CudaScratchBytes() const;
 };
 
 }  // namespace ingot

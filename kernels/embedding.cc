@@ -22,7 +22,7 @@ void EmbeddingForward::Check() const {
   CheckIds(kName, tokens, positions, position_table, R, C);
   INGOT_CHECK_SHAPE(table, V, C);
   INGOT_CHECK_SHAPE(y, R, C);
-  CheckF32(kName, {table, position_table, y});
+  CheckFloats(kName, {table, position_table, y});
   CheckApart(kName, {y}, {tokens, table, positions, position_table});
 }
 
@@ -37,14 +37,15 @@ void EmbeddingBackward::Check() const {
   CheckIds(kName, tokens, positions, dposition_table, R, C);
   INGOT_CHECK_SHAPE(dy, R, C);
   INGOT_CHECK_SHAPE(dtable, V, C);
-  CheckF32(kName, {dy, dtable, dposition_table});
+  CheckFloats(kName, {dy});
+  CheckF32(kName, {dtable, dposition_table});
   CheckApart(kName, {dtable, dposition_table}, {dy, tokens, positions});
 }
 
 Work EmbeddingBackward::Cost() const {
-  const double rows = static_cast<double>(Bytes(dy)), ids = static_cast<double>(Bytes(tokens) + Bytes(positions));
+  const double ids = static_cast<double>(Bytes(tokens) + Bytes(positions)), sums = static_cast<double>(Count(dy));
   const int tables = dposition_table.absent() ? 1 : 2;
-  return {.bytes = ids + (1 + 2 * tables) * rows, .flops = tables * static_cast<double>(Count(dy))};
+  return {.bytes = ids + static_cast<double>(Bytes(dy)) + 2 * tables * sums * sizeof(float), .flops = tables * sums};
 }
 
 }  // namespace ingot

@@ -14,6 +14,7 @@ struct EmbeddingForward {
   Tensor y;                    // (R, C)  =
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 
@@ -28,7 +29,9 @@ struct EmbeddingBackward {
   Tensor dposition_table = {};  // (P, C)  +=
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
+  int64_t CudaScratchBytes() const;
 };
 
 }  // namespace ingot

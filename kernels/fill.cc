@@ -6,7 +6,7 @@ namespace ingot {
 
 void Fill::Check() const {
   INGOT_CHECK(!y.absent(), "fill: y is missing");
-  CheckF32(kName, {y});
+  CheckFloats(kName, {y});
 }
 
 Work Fill::Cost() const { return {.bytes = static_cast<double>(Bytes(y)), .flops = 0}; }

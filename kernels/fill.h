@@ -10,6 +10,7 @@ struct Fill {
   float value = 0;
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 

@@ -8,7 +8,7 @@ void GeluForward::Check() const {
   const int64_t R = x.dim(0), F = x.dim(1);
   INGOT_CHECK_SHAPE(x, R, F);
   INGOT_CHECK_SHAPE(y, R, F);
-  CheckF32(kName, {x, y});
+  CheckFloats(kName, {x, y});
   INGOT_CHECK_SAME_OR_APART(y, x);
 }
 
@@ -22,7 +22,7 @@ void GeluBackward::Check() const {
   INGOT_CHECK_SHAPE(dy, R, F);
   INGOT_CHECK_SHAPE(x, R, F);
   INGOT_CHECK_SHAPE(dx, R, F);
-  CheckF32(kName, {dy, x, dx});
+  CheckFloats(kName, {dy, x, dx});
   INGOT_CHECK_SAME_OR_APART(dx, dy);
   CheckApart(kName, {dx}, {x});
 }

@@ -12,6 +12,7 @@ struct GeluForward {
   Tensor y;  // (R, F)  =   may be x itself
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 
@@ -23,6 +24,7 @@ struct GeluBackward {
   Tensor dx;  // (R, F)  =   may be dy itself
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 

@@ -14,6 +14,7 @@ struct GradientNorm {
   Tensor block_sums;  // (ceil(N / kBlock)) f64  =
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 

@@ -16,7 +16,8 @@ void LmHeadCrossEntropy::Check() const {
   INGOT_CHECK(dx.absent() == dw.absent(), "dx and dw are given both or not at all");
   INGOT_CHECK_OPTIONAL_SHAPE(dx, R, C);
   INGOT_CHECK_OPTIONAL_SHAPE(dw, V, C);
-  CheckF32(kName, {x, w, losses, dx, dw});
+  CheckFloats(kName, {x, w, dx});
+  CheckF32(kName, {losses, dw});
   CheckApart(kName, {losses, greedy, dx, dw}, {x, w, targets});
 }
 

@@ -13,6 +13,7 @@ namespace ingot {
 //   dz[r,v]   = scale * ((1 + 2 * z_loss * lse[r]) * exp(z[r,v] - lse[r]) - [v = targets[r]]); 0 where targets[r] = -1
 //   dx[r,c]   = sum_v dz[r,v] * w[v,c]
 //   dw[v,c]  += sum_r dz[r,v] * x[r,c]
+// x, w and dx are f32, or bf16 on CUDA; there z and dz / scale are rounded to bf16 too, sums are fp32. losses, dw: f32.
 struct LmHeadCrossEntropy {
   static constexpr char kName[] = "lm_head_cross_entropy";
   Tensor x;            // (R, C)
@@ -26,8 +27,10 @@ struct LmHeadCrossEntropy {
   float z_loss = 0;
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
   int64_t ScratchBytes() const;
+  int64_t CudaScratchBytes() const;
 };
 
 }  // namespace ingot

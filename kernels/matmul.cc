@@ -10,7 +10,10 @@ void MatmulForward::Check() const {
   INGOT_CHECK_SHAPE(w, O, I);
   INGOT_CHECK_OPTIONAL_SHAPE(bias, O);
   INGOT_CHECK_SHAPE(y, R, O);
-  CheckF32(kName, {x, w, bias, y});
+  CheckFloats(kName, {x, w});
+  CheckFloats(kName, {y, bias});
+  INGOT_CHECK(y.dtype == DType::kF32 || y.dtype == x.dtype, "%s: y is %s, x is %s", kName, Name(y.dtype),
+              Name(x.dtype));
   CheckApart(kName, {y}, {x, w, bias});
 }
 
@@ -27,7 +30,8 @@ void MatmulBackward::Check() const {
   INGOT_CHECK_OPTIONAL_SHAPE(dx, R, I);
   INGOT_CHECK_SHAPE(dw, O, I);
   INGOT_CHECK_OPTIONAL_SHAPE(dbias, O);
-  CheckF32(kName, {dy, x, w, dx, dw, dbias});
+  CheckFloats(kName, {dy, x, w, dx});
+  CheckF32(kName, {dw, dbias});
   CheckApart(kName, {dx, dw, dbias}, {dy, x, w});
 }
 

@@ -10,10 +10,12 @@ struct MatmulForward {
   Tensor x;          // (R, I)
   Tensor w;          // (O, I)
   Tensor bias = {};  // (O)
-  Tensor y;          // (R, O)  =
+  Tensor y;          // (R, O)  =  of x's type, or f32
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
+  int64_t CudaScratchBytes() const;
 };
 
 //   dx[r,i]   = sum_o dy[r,o] * w[o,i]
@@ -29,7 +31,9 @@ struct MatmulBackward {
   Tensor dbias = {};  // (O)     +=
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
+  int64_t CudaScratchBytes() const;
 };
 
 }  // namespace ingot

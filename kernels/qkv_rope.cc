@@ -21,7 +21,7 @@ void CheckHeads(const char* op, const Tensor& q, const Tensor& k, const Tensor& 
   INGOT_CHECK_OPTIONAL_SHAPE(angles, angles.dims[0], D / 2, 2);
   INGOT_CHECK_OPTIONAL_SHAPE(positions, B, T);
   INGOT_CHECK_DTYPE(positions, DType::kI32);
-  CheckF32(op, {q, k, v, q_norm, k_norm, angles});
+  CheckF32(op, {angles});
 }
 
 double Traffic(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& positions) {
@@ -36,7 +36,7 @@ void QkvRopeForward::Check() const {
   CheckHeads(kName, q, k, v, q_norm, k_norm, angles, positions);
   const int64_t B = q.dim(0), H = q.dim(1), T = q.dim(2), D = q.dim(3), K = k.dim(1);
   INGOT_CHECK_SHAPE(qkv, B, T, (H + 2 * K) * D);
-  CheckF32(kName, {qkv});
+  CheckFloats(kName, {qkv, q_norm, k_norm, q, k, v});
   CheckApart(kName, {q, k, v}, {qkv, q_norm, k_norm, angles, positions});
 }
 
@@ -56,7 +56,8 @@ void QkvRopeBackward::Check() const {
               "a norm and its gradient are given both or not at all");
   INGOT_CHECK_OPTIONAL_SHAPE(dq_norm, D);
   INGOT_CHECK_OPTIONAL_SHAPE(dk_norm, D);
-  CheckF32(kName, {qkv, dqkv, dq_norm, dk_norm});
+  CheckFloats(kName, {dq, dk, dv, qkv, q_norm, k_norm, dqkv});
+  CheckF32(kName, {dq_norm, dk_norm});
   CheckApart(kName, {dqkv, dq_norm, dk_norm}, {dq, dk, dv, q_norm, k_norm, angles, positions});
   CheckApart(kName, {dq_norm, dk_norm}, {qkv});
   INGOT_CHECK_SAME_OR_APART(dqkv, qkv);

@@ -24,6 +24,7 @@ struct QkvRopeForward {
   float eps = 1e-6f;
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 
@@ -45,8 +46,10 @@ struct QkvRopeBackward {
   float eps = 1e-6f;
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
   int64_t ScratchBytes() const;
+  int64_t CudaScratchBytes() const;
 };
 
 }  // namespace ingot

@@ -21,6 +21,7 @@ struct ResidualLayerNormForward {
   float eps = 1e-5f;
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 
@@ -41,8 +42,10 @@ struct ResidualLayerNormBackward {
   Tensor db;         // (C)     +=
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
   int64_t ScratchBytes() const;
+  int64_t CudaScratchBytes() const;
 };
 
 }  // namespace ingot

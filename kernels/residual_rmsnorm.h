@@ -18,6 +18,7 @@ struct ResidualRmsNormForward {
   float eps = 1e-6f;
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 
@@ -36,8 +37,10 @@ struct ResidualRmsNormBackward {
   Tensor dw;         // (C)     +=
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
   int64_t ScratchBytes() const;
+  int64_t CudaScratchBytes() const;
 };
 
 }  // namespace ingot

@@ -8,7 +8,7 @@ void SwigluForward::Check() const {
   const int64_t R = y.dim(0), F = y.dim(1);
   INGOT_CHECK_SHAPE(gate_up, R, 2 * F);
   INGOT_CHECK_SHAPE(y, R, F);
-  CheckF32(kName, {gate_up, y});
+  CheckFloats(kName, {gate_up, y});
   CheckApart(kName, {y}, {gate_up});
 }
 
@@ -22,7 +22,7 @@ void SwigluBackward::Check() const {
   INGOT_CHECK_SHAPE(dy, R, F);
   INGOT_CHECK_SHAPE(gate_up, R, 2 * F);
   INGOT_CHECK_SHAPE(dgate_up, R, 2 * F);
-  CheckF32(kName, {dy, gate_up, dgate_up});
+  CheckFloats(kName, {dy, gate_up, dgate_up});
   INGOT_CHECK_SAME_OR_APART(dgate_up, gate_up);
   CheckApart(kName, {dgate_up}, {dy});
 }

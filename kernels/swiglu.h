@@ -13,6 +13,7 @@ struct SwigluForward {
   Tensor y;        // (R, F)  =
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 
@@ -26,6 +27,7 @@ struct SwigluBackward {
   Tensor dgate_up;  // (R, 2F)  =   may be gate_up itself
   void Check() const;
   void OnCpu(Context&) const;
+  void OnCuda(Context&) const;
   Work Cost() const;
 };
 

@@ -9,6 +9,8 @@
 #include "tokenizer/encoding_tables.h"
 #include "tokenizer/long_piece_cache.h"
 #include "tokenizer/merging.h"
+#include "tokenizer/model.h"
+#include "tokenizer/normalization.h"
 #include "tokenizer/tokenizer.h"
 
 namespace ingot {
@@ -66,7 +68,11 @@ struct Encoder::State {
   explicit State(std::shared_ptr<const EncodingTables> shared)
       : tables(std::move(shared)), sets(new CacheSet[size_t{1} << kSetBits]()) {}
 
-  void Encode(absl::string_view text, std::vector<int32_t>& ids);
+  void Encode(absl::string_view text, bool allow_special, std::vector<int32_t>& ids);
+  // Text between added tokens that are not `normalized`.
+  void EncodeRaw(absl::string_view text, bool allow_special, std::vector<int32_t>& ids);
+  // Text without added tokens.
+  void EncodePieces(absl::string_view text, std::vector<int32_t>& ids);
   void EncodeBatch(absl::string_view text, size_t begin, size_t count, std::vector<int32_t>& ids);
   // The ids of a piece by the table of whole tokens or by merging.
   void EncodeAnew(absl::string_view piece, std::vector<int32_t>& ids);
@@ -81,9 +87,22 @@ struct Encoder::State {
   std::array<PieceKey, kBatch> keys;
   LongPieceCache long_pieces;
   MergeScratch scratch;
+  std::string normalized;
 };
 
-void Encoder::State::Encode(absl::string_view text, std::vector<int32_t>& ids) {
+void Encoder::State::Encode(absl::string_view text, bool allow_special, std::vector<int32_t>& ids) {
+  tables->raw_added.Cut(
+      text, allow_special, [&](absl::string_view part) { EncodeRaw(part, allow_special, ids); },
+      [&](int32_t id) { ids.push_back(id); });
+}
+
+void Encoder::State::EncodeRaw(absl::string_view text, bool allow_special, std::vector<int32_t>& ids) {
+  tables->normalized_added.Cut(
+      tables->model->nfc ? NormalizeNfc(text, normalized) : text, allow_special,
+      [&](absl::string_view part) { EncodePieces(part, ids); }, [&](int32_t id) { ids.push_back(id); });
+}
+
+void Encoder::State::EncodePieces(absl::string_view text, std::vector<int32_t>& ids) {
   for (size_t begin = 0; begin < text.size();) {
     const size_t count = SplitText(tables->model->pattern, text, begin, ends);
     EncodeBatch(text, begin, count, ids);
@@ -162,24 +181,10 @@ Encoder::~Encoder() = default;
 Encoder::Encoder(Encoder&&) noexcept = default;
 Encoder& Encoder::operator=(Encoder&&) noexcept = default;
 
-void Encoder::Encode(absl::string_view text, std::vector<int32_t>& ids) { state_->Encode(text, ids); }
+void Encoder::Encode(absl::string_view text, std::vector<int32_t>& ids) { state_->Encode(text, false, ids); }
 
 void Encoder::EncodeWithSpecialTokens(absl::string_view text, std::vector<int32_t>& ids) {
-  const EncodingTables& tables = *state_->tables;
-  size_t begin = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (!tables.begins_special[static_cast<uint8_t>(text[i])]) continue;
-    const auto found = std::find_if(tables.specials.begin(), tables.specials.end(), [&](int32_t id) {
-      const std::string& spelling = tables.model->tokens[id];
-      return text.substr(i, spelling.size()) == spelling;
-    });
-    if (found == tables.specials.end()) continue;
-    state_->Encode(text.substr(begin, i - begin), ids);
-    ids.push_back(*found);
-    begin = i + tables.model->tokens[*found].size();
-    i = begin - 1;
-  }
-  state_->Encode(text.substr(begin), ids);
+  state_->Encode(text, true, ids);
 }
 
 }  // namespace ingot

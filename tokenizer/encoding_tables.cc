@@ -49,27 +49,25 @@ int32_t WholePieceTable::Find(absl::string_view piece) const {
 }
 
 EncodingTables::EncodingTables(std::shared_ptr<const TokenizerModel> of)
-    : model(std::move(of)), pairs(model->merges), whole_pieces(model->tokens), specials(model->special_ids) {
-  for (const int32_t id : specials) begins_special[static_cast<uint8_t>(model->tokens[id][0])] = true;
-  const auto is_special = [this](int32_t id) {
-    return std::binary_search(model->special_ids.begin(), model->special_ids.end(), id);
-  };
+    : model(std::move(of)),
+      pairs(model->merges),
+      whole_pieces(model->tokens),
+      raw_added(*model, /*normalized=*/false),
+      normalized_added(*model, /*normalized=*/true) {
   const auto tokens = static_cast<int32_t>(model->tokens.size());
   for (int32_t id = 0; id < tokens; ++id) {
     const std::string& token = model->tokens[id];
-    if (token.size() == 1 && !is_special(id)) byte_ids[static_cast<uint8_t>(token[0])] = id;
+    if (token.size() == 1 && IsOrdinary(*model, id)) byte_ids[static_cast<uint8_t>(token[0])] = id;
   }
   // A vocabulary may hold tokens that no merges reach (imports do): those must not be found by their bytes.
   MergeScratch scratch;
   std::vector<int32_t> ids;
   for (int32_t id = 0; id < tokens; ++id) {
-    if (is_special(id)) continue;
+    if (!IsOrdinary(*model, id)) continue;
     ids.clear();
     MergePiece(byte_ids, pairs, model->tokens[id], scratch, ids);
     if (model->whole_piece_first || (ids.size() == 1 && ids[0] == id)) whole_pieces.Insert(id);
   }
-  std::stable_sort(specials.begin(), specials.end(),
-                   [this](int32_t a, int32_t b) { return model->tokens[a].size() > model->tokens[b].size(); });
 }
 
 }  // namespace ingot

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "tokenizer/added_tokens.h"
 #include "tokenizer/model.h"
 
 namespace ingot {
@@ -76,9 +77,8 @@ struct EncodingTables {
   std::shared_ptr<const TokenizerModel> model;
   std::array<int32_t, 256> byte_ids{};
   PairTable pairs;
-  WholePieceTable whole_pieces;            // the tokens that encoding their own bytes gives
-  std::vector<int32_t> specials;           // ids, longest spelling first
-  std::array<bool, 256> begins_special{};  // bytes that some special token's spelling begins with
+  WholePieceTable whole_pieces;  // the tokens that encoding their own bytes gives
+  AddedTokenFinder raw_added, normalized_added;
 };
 
 }  // namespace ingot

@@ -12,6 +12,7 @@
 #include "tokenizer/bytes.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/hf_patterns.h"
+#include "tokenizer/hf_post_processor.h"
 #include "tokenizer/special_tokens.h"
 
 namespace ingot {
@@ -28,49 +29,49 @@ ordered_json ByteLevelJson(bool value) {
 
 std::string Quoted(const std::string& text) { return ordered_json(text).dump(); }
 
-bool IsSpecial(const TokenizerModel& model, size_t id) {
-  return std::binary_search(model.special_ids.begin(), model.special_ids.end(), id);
-}
-
 std::string Key(const TokenizerModel& model, size_t id) {
-  return Quoted(IsSpecial(model, id) ? model.tokens[id] : SpellBytes(model.tokens[id]));
+  return Quoted(FindAdded(model, static_cast<int64_t>(id)) != nullptr ? model.tokens[id]
+                                                                      : SpellBytes(model.tokens[id]));
 }
 
-// All but the model. Trimmed offsets in the post-processor would take leading blanks out of assistant masks.
+ordered_json FlagsJson(const TokenizerModel& model, const AddedToken& token) {
+  return {{"id", token.id},
+          {"content", model.tokens[token.id]},
+          {"single_word", token.single_word},
+          {"lstrip", token.lstrip},
+          {"rstrip", token.rstrip},
+          {"normalized", token.normalized},
+          {"special", token.special}};
+}
+
+// All but the model.
 ordered_json HeadJson(const TokenizerModel& model) {
   ordered_json added = ordered_json::array();
-  for (const int32_t id : model.special_ids) {
-    added.push_back({{"id", id},
-                     {"content", model.tokens[id]},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
-  }
+  for (const AddedToken& token : model.added) added.push_back(FlagsJson(model, token));
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
           {"added_tokens", std::move(added)},
-          {"normalizer", nullptr},
+          {"normalizer", model.nfc ? ordered_json{{"type", "NFC"}} : ordered_json()},
           {"pre_tokenizer", PreTokenizerJson(model.pattern)},
-          {"post_processor", ByteLevelJson(false)},
+          {"post_processor", PostProcessorJson(model)},
           {"decoder", ByteLevelJson(true)}};
 }
 
 // The tokens that `transformers` knows by a role; null where the vocabulary has none.
 ordered_json Roles(const TokenizerModel& model) {
-  const auto spelled = [&model](const char* spelling) {
-    return FindSpecialToken(model, spelling) >= 0 ? ordered_json(spelling) : ordered_json();
-  };
-  const ordered_json end = spelled(kEndOfText), pad = spelled(kPad);
+  const auto spelled = [&model](int32_t id) { return id >= 0 ? ordered_json(model.tokens[id]) : ordered_json(); };
+  const int32_t end_id = FindEndOfText(model), pad_id = FindSpecialToken(model, kPad);
+  const int32_t first = model.around.single.empty() ? -1 : model.around.single[0].id;  // put before documents
+  const int32_t begin_id = first >= 0 ? first : end_id;
   ordered_json roles = ordered_json::object();
-  if (!end.is_null()) roles["bos_token"] = roles["eos_token"] = end;
-  if (!pad.is_null() || !end.is_null()) roles["pad_token"] = pad.is_null() ? end : pad;
+  if (begin_id >= 0) roles["bos_token"] = spelled(begin_id);
+  if (end_id >= 0) roles["eos_token"] = spelled(end_id);
+  if (pad_id >= 0 || end_id >= 0) roles["pad_token"] = spelled(pad_id >= 0 ? pad_id : end_id);
   ordered_json others = ordered_json::array();
-  for (const int32_t id : model.special_ids) {
-    const std::string& spelling = model.tokens[id];
-    if (spelling != kEndOfText && spelling != kPad) others.push_back(spelling);
+  for (const AddedToken& token : model.added) {
+    const bool has_role = token.id == begin_id || token.id == end_id || token.id == pad_id;
+    if (token.special && !has_role) others.push_back(model.tokens[token.id]);
   }
   roles["additional_special_tokens"] = std::move(others);
   return roles;
@@ -83,10 +84,10 @@ bool HasChatTemplate(const TokenizerModel& model) {
 // The class name is the plain one: a model's own name makes transformers 5 rebuild the pre-tokenizer from the class.
 ordered_json ConfigJson(const TokenizerModel& model, int64_t model_max_length) {
   ordered_json decoder = ordered_json::object();
-  for (const int32_t id : model.special_ids) {
-    decoder[absl::StrCat(id)] = {{"content", model.tokens[id]}, {"lstrip", false},
-                                 {"normalized", false},         {"rstrip", false},
-                                 {"single_word", false},        {"special", true}};
+  for (const AddedToken& token : model.added) {
+    ordered_json flags = FlagsJson(model, token);
+    flags.erase("id");
+    decoder[absl::StrCat(token.id)] = std::move(flags);
   }
   ordered_json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}};
   if (model_max_length > 0) config["model_max_length"] = model_max_length;
@@ -126,7 +127,9 @@ std::string WriteTokenizerJson(const TokenizerModel& model) {
                   "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
                   "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": ",
                   model.whole_piece_first ? "true" : "false", ",\n    \"vocab\": {");
-  for (size_t id = 0; id < model.tokens.size(); ++id) {
+  const auto behind = std::count_if(model.added.begin(), model.added.end(),
+                                    [](const AddedToken& token) { return !token.in_vocabulary; });
+  for (size_t id = 0; id + static_cast<size_t>(behind) < model.tokens.size(); ++id) {
     absl::StrAppend(&text, id == 0 ? "\n      " : ",\n      ", Key(model, id), ": ", id);
   }
   absl::StrAppend(&text, "\n    },\n    \"merges\": [");

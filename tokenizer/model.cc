@@ -14,14 +14,38 @@ namespace {
 
 constexpr size_t kMaxTokens = size_t{1} << 24;  // 5 times the largest vocabulary known; ranks then fit 32 bits
 
-absl::Status ValidateSpecialIds(const TokenizerModel& model) {
+absl::Status ValidateAdded(const TokenizerModel& model) {
+  const auto size = static_cast<int64_t>(model.tokens.size());
   int64_t previous = -1;
-  for (const int32_t id : model.special_ids) {
-    if (id <= previous || id >= static_cast<int64_t>(model.tokens.size())) {
-      return absl::InvalidArgumentError(absl::StrCat("added_tokens: id ", id, " twice, or not below the vocabulary's ",
-                                                     model.tokens.size(), " tokens"));
+  int64_t behind = 0;
+  for (const AddedToken& token : model.added) {
+    if (token.id <= previous || token.id >= size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("added_tokens: id ", token.id, " twice, or not below the ", "vocabulary's ", size, " tokens"));
     }
-    previous = id;
+    previous = token.id;
+    behind += token.in_vocabulary ? 0 : 1;
+    std::string bytes;
+    if (model.whole_piece_first && token.in_vocabulary && UnspellBytes(model.tokens[token.id], bytes) &&
+        bytes != model.tokens[token.id]) {
+      return absl::InvalidArgumentError(absl::StrCat("added_tokens: the spelling of id ", token.id,
+                                                     " is in the vocabulary, where it stands for other bytes"));
+    }
+  }
+  for (const AddedToken& token : model.added) {
+    if (token.in_vocabulary == (token.id < size - behind)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("added_tokens: id ", token.id, " is not where `tokenizers` puts it"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateTemplate(const TokenizerModel& model) {
+  for (const std::vector<TemplatePart>* parts : {&model.around.single, &model.around.pair}) {
+    for (const TemplatePart& part : *parts) {
+      if (part.id >= 0 ? FindAdded(model, part.id) != nullptr : part.sequence == 'A' || part.sequence == 'B') continue;
+      return absl::InvalidArgumentError("post_processor: a part of the template is neither added token nor sequence");
+    }
   }
   return absl::OkStatus();
 }
@@ -31,14 +55,14 @@ absl::Status ValidateTokens(const TokenizerModel& model) {
   int bytes = 0;
   for (size_t id = 0; id < model.tokens.size(); ++id) {
     const std::string& token = model.tokens[id];
-    const bool special = std::binary_search(model.special_ids.begin(), model.special_ids.end(), id);
+    const bool added = FindAdded(model, static_cast<int64_t>(id)) != nullptr;
     if (token.empty()) return absl::InvalidArgumentError(absl::StrCat("model.vocab: token ", id, " is empty"));
-    const auto [found, is_new] = id_of.try_emplace(special ? token : SpellBytes(token), id);
+    const auto [found, is_new] = id_of.try_emplace(added ? token : SpellBytes(token), id);
     if (!is_new) {
       return absl::InvalidArgumentError(absl::StrCat("model.vocab: \"", absl::CHexEscape(found->first),
                                                      "\" is both token ", found->second, " and token ", id));
     }
-    if (!special && token.size() == 1) ++bytes;
+    if (token.size() == 1 && IsOrdinary(model, static_cast<int64_t>(id))) ++bytes;
   }
   if (bytes != 256) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -50,8 +74,7 @@ absl::Status ValidateTokens(const TokenizerModel& model) {
 absl::Status ValidateMerges(const TokenizerModel& model) {
   absl::flat_hash_set<std::pair<int32_t, int32_t>> pairs;
   const auto is_ordinary = [&model](int32_t id) {
-    return id >= 0 && id < static_cast<int64_t>(model.tokens.size()) &&
-           !std::binary_search(model.special_ids.begin(), model.special_ids.end(), id);
+    return id >= 0 && id < static_cast<int64_t>(model.tokens.size()) && IsOrdinary(model, id);
   };
   for (size_t rank = 0; rank < model.merges.size(); ++rank) {
     const Merge& merge = model.merges[rank];
@@ -71,13 +94,34 @@ absl::Status ValidateMerges(const TokenizerModel& model) {
 
 }  // namespace
 
+const AddedToken* FindAdded(const TokenizerModel& model, int64_t id) {
+  const auto found = std::lower_bound(model.added.begin(), model.added.end(), id,
+                                      [](const AddedToken& token, int64_t wanted) { return token.id < wanted; });
+  return found != model.added.end() && found->id == id ? &*found : nullptr;
+}
+
+bool IsSpecial(const TokenizerModel& model, int64_t id) {
+  const AddedToken* const added = FindAdded(model, id);
+  return added != nullptr && added->special;
+}
+
+bool IsOrdinary(const TokenizerModel& model, int64_t id) {
+  const AddedToken* const added = FindAdded(model, id);
+  return added == nullptr || (added->in_vocabulary && SpellBytes(model.tokens[id]) == model.tokens[id]);
+}
+
+int64_t CountSpecial(const TokenizerModel& model) {
+  return std::count_if(model.added.begin(), model.added.end(), [](const AddedToken& token) { return token.special; });
+}
+
 absl::Status Validate(const TokenizerModel& model) {
   if (model.tokens.size() > kMaxTokens) {
     return absl::InvalidArgumentError(
         absl::StrCat("model.vocab: ", model.tokens.size(), " tokens, more than the ", kMaxTokens, " supported"));
   }
-  INGOT_RETURN_IF_ERROR(ValidateSpecialIds(model));
+  INGOT_RETURN_IF_ERROR(ValidateAdded(model));
   INGOT_RETURN_IF_ERROR(ValidateTokens(model));
+  INGOT_RETURN_IF_ERROR(ValidateTemplate(model));
   return ValidateMerges(model);
 }
 

@@ -15,14 +15,21 @@ std::vector<std::string> ReservedTokens() {
 
 void AppendSpecialTokens(const std::vector<std::string>& spellings, TokenizerModel& model) {
   for (const std::string& spelling : spellings) {
-    model.special_ids.push_back(static_cast<int32_t>(model.tokens.size()));
+    model.added.push_back({.id = static_cast<int32_t>(model.tokens.size()), .in_vocabulary = !model.whole_piece_first});
     model.tokens.push_back(spelling);
   }
 }
 
 int32_t FindSpecialToken(const TokenizerModel& model, absl::string_view spelling) {
-  for (const int32_t id : model.special_ids) {
-    if (model.tokens[id] == spelling) return id;
+  for (const AddedToken& token : model.added) {
+    if (token.special && model.tokens[token.id] == spelling) return token.id;
+  }
+  return -1;
+}
+
+int32_t FindEndOfText(const TokenizerModel& model) {
+  for (const absl::string_view spelling : {kEndOfText, "<|end_of_text|>", "</s>"}) {
+    if (const int32_t id = FindSpecialToken(model, spelling); id >= 0) return id;
   }
   return -1;
 }

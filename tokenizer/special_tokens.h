@@ -21,10 +21,14 @@ inline constexpr int64_t kReservedTokens = 64;
 // llama.cpp gives a meaning of its own are avoided.
 std::vector<std::string> ReservedTokens();
 
-// Gives `spellings` the next ids of `model`.
+// Gives `spellings` the next ids of `model`. They stand in model.vocab as well, except where a piece of text that is a
+// token of the vocabulary is that token: text must not make a special one.
 void AppendSpecialTokens(const std::vector<std::string>& spellings, TokenizerModel& model);
 
 // The id of the special token spelled so, -1 if there is none.
 int32_t FindSpecialToken(const TokenizerModel& model, absl::string_view spelling);
+
+// The token that ends documents: <|endoftext|>, or in its place an import's <|end_of_text|> or </s>; -1 if there is none.
+int32_t FindEndOfText(const TokenizerModel& model);
 
 }  // namespace ingot

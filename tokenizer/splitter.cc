@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "absl/strings/str_cat.h"
+#include "tokenizer/normalization.h"
 #include "tokenizer/unicode_tables.h"
 #include "tokenizer/utf8.h"
 
@@ -246,7 +247,10 @@ size_t SafeCut(absl::string_view text, size_t target) {
       const Char before = ReadWide(p - 3, end);
       if (before.size != 3 || before.type != CharClass::kLetter) continue;
     }
-    if (ReadChar(p, end).type != CharClass::kLetter && !IsContinuation(*p)) return static_cast<size_t>(p - data);
+    if (IsContinuation(*p) || ReadChar(p, end).type == CharClass::kLetter) continue;
+    // A mark would join the letter under NFC.
+    const Utf8Char after = ReadUtf8(p, end);
+    if (after.code_point == kInvalidCodePoint || !IsUnstable(after.code_point)) return static_cast<size_t>(p - data);
   }
   return text.size();
 }

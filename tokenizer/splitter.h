@@ -28,8 +28,8 @@ absl::string_view SplitPatternName(SplitPattern pattern);
 // `begin` is the end of the text. `begin` must be the text's begin or the end of a piece. Thread-safe.
 size_t SplitText(SplitPattern pattern, absl::string_view text, size_t begin, std::span<size_t> ends);
 
-// A place in [target, text.size()] where `text` may be cut without changing its pieces, under any pattern: after a
-// letter that no letter follows. The end of the text if there is no such place.
+// A place in [target, text.size()] where `text` may be cut without changing its pieces, under any pattern and normalized
+// or not: after a letter that neither letter nor mark follows. The end of the text if there is no such place.
 size_t SafeCut(absl::string_view text, size_t target);
 
 }  // namespace ingot

@@ -22,11 +22,14 @@ class Tokenizer {
   // `model` must be valid: see Validate() in tokenizer/model.h.
   explicit Tokenizer(std::shared_ptr<const TokenizerModel> model);
 
+  // Whether text may be cut at SafeCut() without changing its ids. Not if it holds added tokens that are not special.
+  bool MayCutText() const;
   // Number of tokens, special and reserved ones included; ids are 0 … size-1.
   int64_t size() const;
   // `size` rounded up to a multiple of 64: the rows of an embedding table for this tokenizer.
   int64_t padded_size() const;
-  // The id of <|endoftext|>, which ends every document in shards; -1 if the vocabulary has none.
+  // The id of <|endoftext|> (of an import: or <|end_of_text|>, </s>), which ends every document in shards; -1 if the
+  // vocabulary has none.
   int32_t end_of_text() const;
   // Id of a special token by its spelling, -1 if there is none.
   int32_t SpecialToken(absl::string_view spelling) const;
@@ -41,7 +44,6 @@ class Tokenizer {
 
  private:
   friend class Encoder;
-  bool IsSpecial(int32_t id) const;
   std::shared_ptr<const TokenizerModel> model_;
   std::shared_ptr<const EncodingTables> tables_;
 };
@@ -54,7 +56,8 @@ class Encoder {
   Encoder(Encoder&&) noexcept;
   Encoder& operator=(Encoder&&) noexcept;
 
-  // Appends the ids of `text`, any bytes at all, to `ids`. Spellings of special tokens are ordinary text here.
+  // Appends the ids of `text`, any bytes at all, to `ids`. Spellings of special tokens are ordinary text here; those of
+  // other added tokens, which imports may have, become their ids as in `tokenizers`.
   void Encode(absl::string_view text, std::vector<int32_t>& ids);
   // The same, but occurrences of special tokens become their ids (leftmost, longest).
   void EncodeWithSpecialTokens(absl::string_view text, std::vector<int32_t>& ids);

@@ -10,6 +10,7 @@
 #include "tokenizer/bytes.h"
 #include "tokenizer/hf_files.h"
 #include "tokenizer/hf_patterns.h"
+#include "tokenizer/hf_post_processor.h"
 #include "tokenizer/json_fields.h"
 
 namespace ingot {
@@ -22,8 +23,8 @@ constexpr size_t kMaxTokens = size_t{1} << 24;
 
 using IdOfKey = absl::flat_hash_map<std::string, int32_t>;
 
-struct AddedToken {
-  int32_t id;
+struct SpelledToken {
+  AddedToken token;
   std::string spelling;
 };
 
@@ -33,14 +34,8 @@ absl::Status CheckTopLevel(const json& file) {
                                    "post_processor", "decoder", "model"}));
   const std::string top = "top level";
   INGOT_RETURN_IF_ERROR(CheckField(file, top, "version", "1.0"));
-  for (const char* key : {"truncation", "padding", "normalizer"}) {
+  for (const char* key : {"truncation", "padding"}) {
     INGOT_RETURN_IF_ERROR(CheckField(file, top, key, nullptr, /*may_lack=*/true));
-  }
-  const json post_processor = file.value("post_processor", json());
-  if (!post_processor.is_null()) {  // this one only moves offsets
-    INGOT_RETURN_IF_ERROR(
-        CheckKeys(post_processor, "post_processor", {"type", "add_prefix_space", "trim_offsets", "use_regex"}));
-    INGOT_RETURN_IF_ERROR(CheckField(post_processor, "post_processor", "type", "ByteLevel"));
   }
   const json decoder = file.value("decoder", json());
   INGOT_RETURN_IF_ERROR(CheckKeys(decoder, "decoder", {"type", "add_prefix_space", "trim_offsets", "use_regex"}));
@@ -63,34 +58,46 @@ absl::Status CheckModelOptions(const json& model) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<AddedToken> ParseAddedToken(const json& token, const std::string& field) {
-  INGOT_RETURN_IF_ERROR(
-      CheckKeys(token, field, {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"}));
-  for (const char* key : {"single_word", "lstrip", "rstrip"}) {
-    INGOT_RETURN_IF_ERROR(CheckField(token, field, key, false, /*may_lack=*/true));
-  }
-  INGOT_RETURN_IF_ERROR(CheckField(token, field, "special", true));
-  const json id = token.value("id", json());
-  if (!id.is_number_unsigned() || id.get<uint64_t>() >= kMaxTokens) return FieldError(field + ".id", id, "an id");
-  const json content = token.value("content", json());
-  if (!content.is_string() || content == "") return FieldError(field + ".content", content, "a spelling");
-  return AddedToken{static_cast<int32_t>(id.get<uint64_t>()), content.get<std::string>()};
+// NFC or nothing; `tokenizers` also takes a Sequence of that one.
+absl::StatusOr<bool> ParseNormalizer(const json& field) {
+  if (field.is_null()) return false;
+  if (field == json{{"type", "NFC"}}) return true;
+  if (field == json{{"type", "Sequence"}, {"normalizers", json::array({{{"type", "NFC"}}})}}) return true;
+  return FieldError("normalizer", field, "null or NFC");
 }
 
-absl::StatusOr<std::vector<AddedToken>> ParseAddedTokens(const json& field) {
-  std::vector<AddedToken> tokens;
+absl::StatusOr<SpelledToken> ParseAddedToken(const json& token, const std::string& field) {
+  INGOT_RETURN_IF_ERROR(
+      CheckKeys(token, field, {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"}));
+  AddedToken parsed;
+  parsed.special = false;
+  const std::pair<const char*, bool*> flags[] = {{"single_word", &parsed.single_word},
+                                                 {"lstrip", &parsed.lstrip},
+                                                 {"rstrip", &parsed.rstrip},
+                                                 {"normalized", &parsed.normalized},
+                                                 {"special", &parsed.special}};
+  for (const auto& [key, flag] : flags) {
+    const json value = token.value(key, json(false));
+    if (!value.is_boolean()) return FieldError(absl::StrCat(field, ".", key), value, "true or false");
+    *flag = value.get<bool>();
+  }
+  const json id = token.value("id", json());
+  if (!id.is_number_unsigned() || id.get<uint64_t>() >= kMaxTokens) return FieldError(field + ".id", id, "an id");
+  parsed.id = static_cast<int32_t>(id.get<uint64_t>());
+  const json content = token.value("content", json());
+  if (!content.is_string() || content == "") return FieldError(field + ".content", content, "a spelling");
+  return SpelledToken{parsed, content.get<std::string>()};
+}
+
+absl::StatusOr<std::vector<SpelledToken>> ParseAddedTokens(const json& field) {
+  std::vector<SpelledToken> tokens;
   if (field.is_null()) return tokens;
   if (!field.is_array()) return FieldError("added_tokens", field, "an array");
   for (size_t i = 0; i < field.size(); ++i) {
-    // Normalized ones are looked for in a second pass; with one kind only, there is one pass.
-    const std::string name = absl::StrCat("added_tokens[", i, "]");
-    INGOT_ASSIGN_OR_RETURN(AddedToken token, ParseAddedToken(field[i], name));
-    if (field[i].value("normalized", json()) != field[0].value("normalized", json())) {
-      return absl::InvalidArgumentError(name + ".normalized differs from that of added_tokens[0], not supported");
-    }
+    INGOT_ASSIGN_OR_RETURN(SpelledToken token, ParseAddedToken(field[i], absl::StrCat("added_tokens[", i, "]")));
     tokens.push_back(std::move(token));
   }
-  std::stable_sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  std::stable_sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) { return a.token.id < b.token.id; });
   return tokens;
 }
 
@@ -115,27 +122,29 @@ absl::Status ParseVocabulary(const json& vocabulary, std::vector<std::string>& t
 }
 
 // `tokenizers` gives a token that the vocabulary lacks the next free id, whatever the file says: then they must agree.
-absl::Status PlaceAddedTokens(const std::vector<AddedToken>& added, const IdOfKey& id_of, TokenizerModel& model) {
-  for (const AddedToken& token : added) {
-    const auto found = id_of.find(token.spelling);
-    const int64_t id = found != id_of.end() ? found->second : static_cast<int64_t>(model.tokens.size());
-    if (id != token.id) {
-      return absl::InvalidArgumentError(absl::StrCat("added_tokens: ", Shown(token.spelling), " has id ", token.id,
-                                                     " where the vocabulary gives it ", id));
+absl::Status PlaceAddedTokens(const std::vector<SpelledToken>& added, const IdOfKey& id_of, TokenizerModel& model) {
+  for (const SpelledToken& spelled : added) {
+    const auto found = id_of.find(spelled.spelling);
+    const bool in_vocabulary = found != id_of.end();
+    const int64_t id = in_vocabulary ? found->second : static_cast<int64_t>(model.tokens.size());
+    if (id != spelled.token.id) {
+      return absl::InvalidArgumentError(absl::StrCat("added_tokens: ", Shown(spelled.spelling), " has id ",
+                                                     spelled.token.id, " where the vocabulary gives it ", id));
     }
-    if (found == id_of.end()) model.tokens.push_back(token.spelling);
-    model.special_ids.push_back(token.id);
+    if (!in_vocabulary) model.tokens.push_back(spelled.spelling);
+    model.added.push_back(spelled.token);
+    model.added.back().in_vocabulary = in_vocabulary;
   }
   return absl::OkStatus();
 }
 
 absl::Status UnspellTokens(TokenizerModel& model) {
   for (size_t id = 0; id < model.tokens.size(); ++id) {
-    if (std::binary_search(model.special_ids.begin(), model.special_ids.end(), id)) continue;
+    if (FindAdded(model, static_cast<int64_t>(id)) != nullptr) continue;
     std::string bytes;
     if (!UnspellBytes(model.tokens[id], bytes)) {
       return absl::InvalidArgumentError(absl::StrCat("model.vocab: ", Shown(model.tokens[id]), " (id ", id,
-                                                     ") is neither of the byte alphabet nor a special token"));
+                                                     ") is neither of the byte alphabet nor an added token"));
     }
     model.tokens[id] = std::move(bytes);
   }
@@ -187,7 +196,8 @@ absl::StatusOr<TokenizerModel> BuildModel(const json& file) {
   INGOT_RETURN_IF_ERROR(CheckTopLevel(file));
   TokenizerModel model;
   INGOT_ASSIGN_OR_RETURN(model.pattern, ParsePreTokenizer(file.value("pre_tokenizer", json())));
-  INGOT_ASSIGN_OR_RETURN(const std::vector<AddedToken> added, ParseAddedTokens(file.value("added_tokens", json())));
+  INGOT_ASSIGN_OR_RETURN(model.nfc, ParseNormalizer(file.value("normalizer", json())));
+  INGOT_ASSIGN_OR_RETURN(const std::vector<SpelledToken> added, ParseAddedTokens(file.value("added_tokens", json())));
   const auto found = file.find("model");
   if (found == file.end()) return absl::InvalidArgumentError("model is missing");
   INGOT_RETURN_IF_ERROR(CheckModelOptions(*found));
@@ -200,6 +210,7 @@ absl::StatusOr<TokenizerModel> BuildModel(const json& file) {
   INGOT_RETURN_IF_ERROR(PlaceAddedTokens(added, id_of, model));
   INGOT_RETURN_IF_ERROR(UnspellTokens(model));
   INGOT_RETURN_IF_ERROR(ParseMerges((*found)["merges"], id_of, model));
+  INGOT_ASSIGN_OR_RETURN(model.around, ParsePostProcessor(file.value("post_processor", json()), model));
   INGOT_RETURN_IF_ERROR(Validate(model));
   return model;
 }

@@ -26,6 +26,7 @@ BUILD_PACKAGES=(
   libzstd-dev=inc:zstd.h
   zlib1g-dev=inc:zlib.h
   libboost-context-dev=inc:boost/context/fiber.hpp
+  libgloo-dev=inc:gloo/context.h
 )
 TEST_PACKAGES=(
   libgtest-dev=inc:gtest/gtest.h

@@ -52,25 +52,36 @@ absl::StatusOr<Arena> Arena::Create(std::string name, int64_t bytes) {
   }
   madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);
   TouchInParallel(static_cast<char*>(memory), bytes);
-  return Arena(std::move(name), memory, bytes);
+  return Arena(std::move(name), memory, bytes, nullptr);
+}
+
+Arena Arena::Over(std::string name, void* memory, int64_t bytes, void (*release)(void*)) {
+  return Arena(std::move(name), memory, bytes, release);
 }
 
 Arena::Arena(Arena&& other) noexcept
     : name_(std::move(other.name_)),
       memory_(std::exchange(other.memory_, nullptr)),
       bytes_(std::exchange(other.bytes_, 0)),
-      used_(std::exchange(other.used_, 0)) {}
+      used_(std::exchange(other.used_, 0)),
+      release_(other.release_) {}
 
 Arena& Arena::operator=(Arena&& other) noexcept {
   std::swap(name_, other.name_);
   std::swap(memory_, other.memory_);
   std::swap(bytes_, other.bytes_);
   std::swap(used_, other.used_);
+  std::swap(release_, other.release_);
   return *this;
 }
 
 Arena::~Arena() {
-  if (memory_ != nullptr) munmap(memory_, static_cast<size_t>(bytes_));
+  if (memory_ == nullptr) return;
+  if (release_ != nullptr) {
+    release_(memory_);
+  } else {
+    munmap(memory_, static_cast<size_t>(bytes_));
+  }
 }
 
 Tensor Arena::Take(const std::string& name, DType dtype, std::initializer_list<int64_t> shape) {

@@ -17,6 +17,8 @@ class Arena {
   // One mapping of `bytes` zero bytes on huge pages where the system grants them, touched by all threads.
   // An error (not a crash) if the machine does not have the memory.
   static absl::StatusOr<Arena> Create(std::string name, int64_t bytes);
+  // Over memory that somebody else allocated, such as a GPU's; release(memory) is called at the end.
+  static Arena Over(std::string name, void* memory, int64_t bytes, void (*release)(void* memory));
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&& other) noexcept;
   ~Arena();
@@ -32,11 +34,13 @@ class Arena {
   static constexpr int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
  private:
-  Arena(std::string name, void* memory, int64_t bytes) : name_(std::move(name)), memory_(memory), bytes_(bytes) {}
+  Arena(std::string name, void* memory, int64_t bytes, void (*release)(void*))
+      : name_(std::move(name)), memory_(memory), bytes_(bytes), release_(release) {}
   std::string name_;
   void* memory_ = nullptr;
   int64_t bytes_ = 0;
   int64_t used_ = 0;
+  void (*release_)(void*) = nullptr;  // null: a mapping of ours
 };
 
 }  // namespace ingot

@@ -23,8 +23,14 @@ class Lister {
   }
 
  private:
+  // Statistics of rows stay in f32, whatever the activations are in.
+  static bool IsStatistic(const std::string& name) {
+    return name == "lse" || name.find("mean") != std::string::npos || name.find("rstd") != std::string::npos;
+  }
+  DType TypeOf(const std::string& name) const { return IsStatistic(name) ? DType::kF32 : shape_.dtype; }
+
   void Temporary(const char* name, std::vector<int64_t> shape, Op first, Op last) {
-    specs_.push_back({.name = name, .shape = std::move(shape), .first = first, .last = last});
+    specs_.push_back({.name = name, .shape = std::move(shape), .dtype = TypeOf(name), .first = first, .last = last});
   }
 
   // Written at `first`, read by forward until `last_forward`, by backward until `last_backward`.
@@ -32,8 +38,12 @@ class Lister {
                    bool again) {
     if (!shape_.training) return Temporary(name, std::move(shape), first, last_forward);
     const Policy policy = again ? Policy::kRecompute : Policy::kKeep;
-    specs_.push_back(
-        {.name = name, .shape = std::move(shape), .first = first, .last = last_backward, .policy = policy});
+    specs_.push_back({.name = name,
+                      .shape = std::move(shape),
+                      .dtype = TypeOf(name),
+                      .first = first,
+                      .last = last_backward,
+                      .policy = policy});
   }
   void Block(const char* name, std::vector<int64_t> shape, Op first, Op last_forward, Op last_backward) {
     ForBackward(name, std::move(shape), first, last_forward, last_backward, shape_.recompute_block);

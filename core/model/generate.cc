@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,7 +21,8 @@ constexpr int64_t kLargestChunk = 256;  // prompt tokens in one forward: enough 
 
 // A forward of N tokens, N a power of two: a prompt of any length is a few chunks, and their networks are made once.
 struct Chunk {
-  Chunk(const ModelDims& dims, int64_t N) : shape{.B = 1, .T = N}, plan(ListActivations(dims, shape), dims.L) {}
+  Chunk(const ModelDims& dims, int64_t N, Device device, DType dtype)
+      : shape{.B = 1, .T = N, .device = device, .dtype = dtype}, plan(ListActivations(dims, shape), dims.L) {}
 
   RunShape shape;
   ActivationPlan plan;
@@ -29,19 +31,30 @@ struct Chunk {
 
 class PlannedDecoder : public CachedDecoder {
  public:
-  PlannedDecoder(const ModelDims& dims, Tensor parameters, int64_t capacity)
-      : dims_(dims), table_(MakeParameterTable(dims_)), parameters_(parameters), capacity_(capacity) {
-    for (int64_t N = 1; N <= std::min(capacity, kLargestChunk); N *= 2) chunks_.emplace(N, Chunk(dims_, N));
+  PlannedDecoder(const ModelDims& dims, std::shared_ptr<const Backend> backend, Tensor parameters, int64_t capacity)
+      : dims_(dims),
+        backend_(std::move(backend)),
+        table_(MakeParameterTable(dims_)),
+        parameters_(parameters),
+        capacity_(capacity),
+        host_logits_(dims.V) {
+    for (int64_t N = 1; N <= std::min(capacity, kLargestChunk); N *= 2) {
+      chunks_.emplace(N, Chunk(dims_, N, backend_->device(), parameters.dtype));
+    }
     for (auto& [N, chunk] : chunks_) activation_bytes_ = std::max(activation_bytes_, chunk.plan.bytes());
     for (auto& [N, chunk] : chunks_) scratch_bytes_ = std::max(scratch_bytes_, ScratchBytes(chunk));
   }
 
   absl::Status TakeMemory() {
     const int64_t total = PlanPieces(nullptr);
-    INGOT_ASSIGN_OR_RETURN(Arena arena, Arena::Create("generation", total));
+    INGOT_ASSIGN_OR_RETURN(Arena arena, backend_->CreateArena("generation", total));
     arena_ = std::make_unique<Arena>(std::move(arena));
     PlanPieces(arena_.get());
-    if (!angles_.absent()) FillRopeAngles(dims_.rope_theta, angles_);
+    if (!angles_.absent()) {
+      INGOT_ASSIGN_OR_RETURN(const HostCopy angles, HostCopy::Create(backend_, angles_));
+      FillRopeAngles(dims_.rope_theta, angles.tensor());
+      INGOT_RETURN_IF_ERROR(angles.Upload());
+    }
     for (auto& [N, chunk] : chunks_) chunk.network = NetworkOf(chunk, parameters_, activations_.ptr);
     return absl::OkStatus();
   }
@@ -51,10 +64,12 @@ class PlannedDecoder : public CachedDecoder {
     while (!ids.empty()) {
       auto chunk = chunks_.upper_bound(static_cast<int64_t>(ids.size()));
       --chunk;  // the largest that is not longer
-      FeedChunk(chunk->second, ids.first(chunk->first), ids.size() == static_cast<size_t>(chunk->first));
+      const bool last = ids.size() == static_cast<size_t>(chunk->first);
+      INGOT_RETURN_IF_ERROR(FeedChunk(chunk->second, ids.first(chunk->first), last));
       ids = ids.subspan(chunk->first);
     }
-    return std::span<const float>(logits_.data<float>(), static_cast<size_t>(dims_.V));
+    INGOT_RETURN_IF_ERROR(backend_->CopyOut(host_logits_.data(), logits_));
+    return std::span<const float>(host_logits_);
   }
 
   int64_t length() const override { return cache_.length; }
@@ -67,12 +82,13 @@ class PlannedDecoder : public CachedDecoder {
       bytes += Arena::Aligned(Bytes(Tensor(nullptr, dtype, shape)));
       return arena == nullptr ? Tensor(nullptr, dtype, shape) : arena->Take(name, dtype, shape);
     };
-    cache_.k = take("key cache", DType::kF32, {dims_.L, dims_.K, capacity_, dims_.D});
-    cache_.v = take("value cache", DType::kF32, {dims_.L, dims_.K, capacity_, dims_.D});
+    cache_.k = take("key cache", parameters_.dtype, {dims_.L, dims_.K, capacity_, dims_.D});
+    cache_.v = take("value cache", parameters_.dtype, {dims_.L, dims_.K, capacity_, dims_.D});
     if (dims_.architecture == Architecture::kLlama) {
       angles_ = take("angles", DType::kF32, {capacity_, dims_.D / 2, 2});
     }
     logits_ = take("logits", DType::kF32, {1, dims_.V});
+    tokens_ = take("tokens", DType::kI32, {1, kLargestChunk});
     positions_ = take("positions", DType::kI32, {1, kLargestChunk});
     activations_ = take("activations", DType::kU8, {activation_bytes_});
     scratch_ = take("scratch", DType::kU8, {scratch_bytes_});
@@ -94,10 +110,11 @@ class PlannedDecoder : public CachedDecoder {
   // The same code, run on null pointers and a cache as full as it can get.
   int64_t ScratchBytes(const Chunk& chunk) {
     int64_t most = 0;
-    Context ctx = Context::Describe([&](const OpRecord& op) { most = std::max(most, op.scratch_bytes); });
+    Context ctx =
+        Context::Describe([&](const OpRecord& op) { most = std::max(most, op.scratch_bytes); }, backend_->device());
     PlanPieces(nullptr);
     cache_.length = capacity_ - chunk.shape.T;
-    const auto network = NetworkOf(chunk, Tensor(nullptr, DType::kF32, {table_.flat_size}), nullptr);
+    const auto network = NetworkOf(chunk, Tensor(nullptr, parameters_.dtype, {table_.flat_size}), nullptr);
     const Tensor ids(nullptr, DType::kI32, {1, chunk.shape.T});
     Run(ctx, *network, {.tokens = ids, .positions = ids}, true);
     cache_.length = 0;
@@ -119,13 +136,17 @@ class PlannedDecoder : public CachedDecoder {
     return absl::OkStatus();
   }
 
-  void FeedChunk(const Chunk& chunk, std::span<const int32_t> ids, bool wants_logits) {
+  absl::Status FeedChunk(const Chunk& chunk, std::span<const int32_t> ids, bool wants_logits) {
     const int64_t N = chunk.shape.T;
-    for (int64_t n = 0; n < N; ++n) positions_.data<int32_t>()[n] = static_cast<int32_t>(cache_.length + n);
-    Context ctx(scratch_);
-    const Tensor tokens(const_cast<int32_t*>(ids.data()), DType::kI32, {1, N});  // read only: see EmbeddingForward
-    Run(ctx, *chunk.network, {.tokens = tokens, .positions = Slice(positions_, 0, {1, N})}, wants_logits);
+    const Tensor tokens = Slice(tokens_, 0, {1, N}), positions = Slice(positions_, 0, {1, N});
+    std::vector<int32_t> places(N);
+    std::iota(places.begin(), places.end(), static_cast<int32_t>(cache_.length));
+    INGOT_RETURN_IF_ERROR(backend_->CopyIn(tokens, ids.data()));
+    INGOT_RETURN_IF_ERROR(backend_->CopyIn(positions, places.data()));
+    Context ctx = backend_->MakeContext(scratch_);
+    Run(ctx, *chunk.network, {.tokens = tokens, .positions = positions}, wants_logits);
     cache_.length += N;
+    return absl::OkStatus();
   }
 
   void Run(Context& ctx, Network& network, const NetworkInput& input, bool wants_logits) {
@@ -137,20 +158,23 @@ class PlannedDecoder : public CachedDecoder {
   }
 
   const ModelDims dims_;
+  const std::shared_ptr<const Backend> backend_;
   const ParameterTable table_;
   Tensor parameters_;
   int64_t capacity_;
   std::map<int64_t, Chunk> chunks_;  // by N
   int64_t activation_bytes_ = 0, scratch_bytes_ = 0;
   std::unique_ptr<Arena> arena_;
-  Tensor angles_, logits_, positions_, activations_, scratch_;
+  Tensor angles_, logits_, tokens_, positions_, activations_, scratch_;
+  std::vector<float> host_logits_;
   KvCache cache_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<CachedDecoder>> CachedDecoder::Create(const ModelDims& dims, Tensor parameters,
-                                                                     int64_t capacity) {
+absl::StatusOr<std::unique_ptr<CachedDecoder>> CachedDecoder::Create(const ModelDims& dims,
+                                                                     std::shared_ptr<const Backend> backend,
+                                                                     Tensor parameters, int64_t capacity) {
   if (const auto problems = Problems(dims); !problems.empty()) {
     return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
   }
@@ -158,7 +182,7 @@ absl::StatusOr<std::unique_ptr<CachedDecoder>> CachedDecoder::Create(const Model
     return absl::InvalidArgumentError(
         absl::StrCat("tokens of the cache: expected 1 to ", dims.T, " (the context), found ", capacity));
   }
-  auto decoder = std::make_unique<PlannedDecoder>(dims, parameters, capacity);
+  auto decoder = std::make_unique<PlannedDecoder>(dims, std::move(backend), parameters, capacity);
   INGOT_RETURN_IF_ERROR(decoder->TakeMemory());
   return decoder;
 }

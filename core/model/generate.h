@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/base/tensor.h"
+#include "core/model/backend.h"
 #include "core/model/dims.h"
 
 namespace ingot {
@@ -23,10 +24,11 @@ struct SamplingOptions {
 // One sequence: feeds tokens, keeps keys and values.
 class CachedDecoder {
  public:
-  // `parameters` is a flat buffer by MakeParameterTable(dims); it must outlive the decoder. At most `capacity` tokens
-  // (<= dims.T) fit into the cache.
-  static absl::StatusOr<std::unique_ptr<CachedDecoder>> Create(const ModelDims& dims, Tensor parameters,
-                                                               int64_t capacity);
+  // `parameters` is a flat buffer by MakeParameterTable(dims) in memory of `backend`, f32 or, on CUDA, bf16; it must
+  // outlive the decoder. At most `capacity` tokens (<= dims.T) fit into the cache.
+  static absl::StatusOr<std::unique_ptr<CachedDecoder>> Create(const ModelDims& dims,
+                                                               std::shared_ptr<const Backend> backend,
+                                                               Tensor parameters, int64_t capacity);
   virtual ~CachedDecoder() = default;
   // Appends `ids` and returns the logits (V) after the last of them; valid until the next call.
   virtual absl::StatusOr<std::span<const float>> Feed(std::span<const int32_t> ids) = 0;

@@ -13,6 +13,8 @@
 #include "core/model/initialize.h"
 #include "core/model/network.h"
 #include "core/model/rope.h"
+#include "kernels/cast.h"
+#include "kernels/fill.h"
 #include "kernels/lm_head_cross_entropy.h"
 
 namespace ingot {
@@ -24,16 +26,17 @@ bool HasAngles(const ModelDims& dims) { return dims.architecture == Architecture
 int64_t ScratchBytes(const ModelDims& dims, const RunShape& shape, const ParameterTable& table,
                      const ActivationPlan& plan) {
   int64_t most = 0;
-  Context ctx = Context::Describe([&](const OpRecord& op) { most = std::max(most, op.scratch_bytes); });
-  const Tensor flat(nullptr, DType::kF32, {table.flat_size}), ids(nullptr, DType::kI32, {shape.B, shape.T});
+  Context ctx = Context::Describe([&](const OpRecord& op) { most = std::max(most, op.scratch_bytes); }, shape.device);
+  const Tensor working(nullptr, shape.dtype, {table.flat_size}), gradients(nullptr, DType::kF32, {table.flat_size});
+  const Tensor ids(nullptr, DType::kI32, {shape.B, shape.T});
   const int64_t R = shape.B * shape.T;
   const auto network =
       Network::Create({.dims = dims,
                        .shape = shape,
                        .table = table,
                        .plan = plan,
-                       .parameters = flat,
-                       .gradients = shape.training ? flat : Tensor(),
+                       .parameters = working,
+                       .gradients = shape.training ? gradients : Tensor(),
                        .angles = HasAngles(dims) ? Tensor(nullptr, DType::kF32, {shape.T, dims.D / 2, 2}) : Tensor()});
   const NetworkInput input = {.tokens = ids, .positions = ids, .document_start = ids};
   network->Forward(ctx, input);
@@ -59,20 +62,23 @@ struct Layout {
         scratch(ScratchBytes(dims, shape, table, activations)) {}
 
   int64_t angle_bytes() const { return HasAngles(dims) ? shape.T * dims.D * 4 : 0; }
-  int64_t loss_bytes() const { return shape.training ? shape.B * shape.T * 4 : 0; }
+  bool works_on_copy() const { return shape.dtype != DType::kF32; }
+  // Tokens, targets, positions, starts of documents, losses, most likely ids: 4 bytes a row each.
+  int64_t batch_bytes() const { return 6 * Arena::Aligned(shape.B * shape.T * 4); }
 
   MemoryPlan Plan() const {
     const int64_t flat = table.flat_size * 4;
     MemoryPlan plan;
-    const auto add = [&](const char* name, int64_t bytes) {
+    const auto add = [&](const std::string& name, int64_t bytes) {
       if (bytes > 0) plan.entries.push_back({name, Arena::Aligned(bytes)});
     };
     add("parameters", flat);
+    add(absl::StrCat("parameters in ", Name(shape.dtype)), works_on_copy() ? flat / 4 * SizeOf(shape.dtype) : 0);
     add("gradients", shape.training ? flat : 0);
     add("activations kept for backward", activations.kept_bytes());
     add("temporary activations", activations.temporary_bytes());
     add("rotary angles", angle_bytes());
-    add("losses", loss_bytes());
+    add("batch and losses", batch_bytes());
     add("scratch", scratch);
     return plan;
   }
@@ -86,79 +92,126 @@ struct Layout {
 
 class PlannedModel : public Model {
  public:
-  PlannedModel(std::unique_ptr<const Layout> layout, Arena arena)
-      : layout_(std::move(layout)), arena_(std::move(arena)) {
+  PlannedModel(std::unique_ptr<const Layout> layout, std::shared_ptr<const Backend> backend, Arena arena)
+      : layout_(std::move(layout)), backend_(std::move(backend)), arena_(std::move(arena)) {
     const RunShape& s = layout_->shape;
     const int64_t flat = layout_->table.flat_size;
     parameters_ = arena_.Take("parameters", DType::kF32, {flat});
+    working_ = layout_->works_on_copy() ? arena_.Take("working parameters", s.dtype, {flat}) : parameters_;
     if (s.training) gradients_ = arena_.Take("gradients", DType::kF32, {flat});
-    const Tensor activations = arena_.Take("activations", DType::kU8, {layout_->activations.bytes()});
+    activations_ = arena_.Take("activations", DType::kU8, {layout_->activations.bytes()});
     if (HasAngles(dims())) angles_ = arena_.Take("angles", DType::kF32, {s.T, dims().D / 2, 2});
-    if (s.training) losses_ = arena_.Take("losses", DType::kF32, {s.B * s.T});
+    for (Tensor* ids : {&input_.tokens, &input_.targets, &input_.positions, &input_.document_start}) {
+      *ids = arena_.Take("batch", DType::kI32, {s.B, s.T});
+    }
+    losses_ = arena_.Take("losses", DType::kF32, {s.B * s.T});
+    greedy_ = arena_.Take("most likely ids", DType::kI32, {s.B * s.T});
     scratch_ = arena_.Take("scratch", DType::kU8, {layout_->scratch});
-    if (HasAngles(dims())) FillRopeAngles(dims().rope_theta, angles_);
+    host_losses_.resize(s.B * s.T);
     network_ = Network::Create({.dims = layout_->dims,
                                 .shape = s,
                                 .table = layout_->table,
                                 .plan = layout_->activations,
-                                .parameters = parameters_,
+                                .parameters = working_,
                                 .gradients = gradients_,
                                 .angles = angles_,
-                                .activations = activations.ptr});
+                                .activations = activations_.ptr});
+  }
+
+  // What stands between the parameters in the flat buffer stays zero for ever.
+  absl::Status FillConstants() {
+    INGOT_RETURN_IF_ERROR(backend_->FillZero(parameters_));
+    if (!HasAngles(dims())) return absl::OkStatus();
+    INGOT_ASSIGN_OR_RETURN(const HostCopy angles, HostCopy::Create(backend_, angles_));
+    FillRopeAngles(dims().rope_theta, angles.tensor());
+    return angles.Upload();
   }
 
   const ModelDims& dims() const override { return layout_->dims; }
   const RunShape& shape() const override { return layout_->shape; }
   const ParameterTable& table() const override { return layout_->table; }
+  const std::shared_ptr<const Backend>& backend() const override { return backend_; }
   Tensor parameters() const override { return parameters_; }
   Tensor gradients() const override { return gradients_; }
+  Tensor working_parameters() const override { return working_; }
 
-  void Initialize(uint64_t seed) override { InitializeParameters(layout_->table, seed, parameters_); }
-
-  void Evaluate(const ModelInput& input, float* losses, int32_t* greedy) override {
-    Context ctx(scratch_);
-    network_->Forward(ctx, Checked(input));
-    ctx.Run(LmHeadCrossEntropy{.x = network_->rows(),
-                               .w = network_->head(),
-                               .targets = Reshaped(input.targets, {rows()}),
-                               .losses = Tensor(losses, DType::kF32, {rows()}),
-                               .greedy = greedy == nullptr ? Tensor() : Tensor(greedy, DType::kI32, {rows()})});
+  absl::Status Initialize(uint64_t seed) override {
+    INGOT_ASSIGN_OR_RETURN(const HostCopy parameters, HostCopy::Create(backend_, parameters_));
+    InitializeParameters(layout_->table, seed, parameters.tensor());
+    INGOT_RETURN_IF_ERROR(parameters.Upload());
+    RefreshWorkingParameters();
+    return absl::OkStatus();
   }
 
-  double Accumulate(const ModelInput& input, float scale, float z_loss) override {
-    INGOT_CHECK(shape().training, "this model was made without training");
-    const NetworkInput in = Checked(input);
-    Context ctx(scratch_);
+  void RefreshWorkingParameters() override {
+    if (!layout_->works_on_copy()) return;
+    Context ctx = backend_->MakeContext();
+    ctx.Run(Cast{.x = parameters_, .y = working_});
+  }
+
+  absl::Status Evaluate(const ModelInput& input, float* losses, int32_t* greedy) override {
+    INGOT_ASSIGN_OR_RETURN(const NetworkInput in, OnDevice(input));
+    Context ctx = backend_->MakeContext(scratch_);
     network_->Forward(ctx, in);
     ctx.Run(LmHeadCrossEntropy{.x = network_->rows(),
                                .w = network_->head(),
-                               .targets = Reshaped(input.targets, {rows()}),
+                               .targets = Reshaped(input_.targets, {rows()}),
+                               .losses = losses_,
+                               .greedy = greedy == nullptr ? Tensor() : greedy_});
+    INGOT_RETURN_IF_ERROR(backend_->CopyOut(losses, losses_));
+    return greedy == nullptr ? absl::OkStatus() : backend_->CopyOut(greedy, greedy_);
+  }
+
+  void ZeroGradients() override {
+    Context ctx = backend_->MakeContext();
+    ctx.Run(Fill{.y = gradients_, .value = 0});
+  }
+
+  absl::StatusOr<double> Accumulate(const ModelInput& input, float scale, float z_loss) override {
+    INGOT_CHECK(shape().training, "this model was made without training");
+    INGOT_ASSIGN_OR_RETURN(const NetworkInput in, OnDevice(input));
+    Context ctx = backend_->MakeContext(scratch_);
+    network_->Forward(ctx, in);
+    ctx.Run(LmHeadCrossEntropy{.x = network_->rows(),
+                               .w = network_->head(),
+                               .targets = Reshaped(input_.targets, {rows()}),
                                .losses = losses_,
                                .dx = network_->dx(),
                                .dw = network_->dhead(),
                                .scale = scale,
                                .z_loss = z_loss});
     network_->Backward(ctx, in);
+    INGOT_RETURN_IF_ERROR(backend_->CopyOut(host_losses_.data(), losses_));
     double sum = 0;
-    for (int64_t r = 0; r < rows(); ++r) sum += losses_.data<float>()[r];
+    for (const float loss : host_losses_) sum += loss;
     return sum;
   }
 
  private:
   int64_t rows() const { return shape().B * shape().T; }
 
-  NetworkInput Checked(const ModelInput& input) const {
-    const int64_t B = shape().B, T = shape().T;
-    INGOT_CHECK_SHAPE(input.tokens, B, T);
-    INGOT_CHECK_SHAPE(input.targets, B, T);
-    INGOT_CHECK_SHAPE(input.positions, B, T);
-    INGOT_CHECK_OPTIONAL_SHAPE(input.document_start, B, T);
-    return {.tokens = input.tokens, .positions = input.positions, .document_start = input.document_start};
+  // The batch copied to where the ops read it.
+  absl::StatusOr<NetworkInput> OnDevice(const ModelInput& input) {
+    const auto copy = [this](const Tensor& from, const Tensor& to) {
+      INGOT_CHECK_SHAPE(from, shape().B, shape().T);
+      return backend_->CopyIn(to, from.data<int32_t>());
+    };
+    INGOT_RETURN_IF_ERROR(copy(input.tokens, input_.tokens));
+    INGOT_RETURN_IF_ERROR(copy(input.targets, input_.targets));
+    INGOT_RETURN_IF_ERROR(copy(input.positions, input_.positions));
+    const bool documents = !input.document_start.absent();
+    if (documents) INGOT_RETURN_IF_ERROR(copy(input.document_start, input_.document_start));
+    return NetworkInput{.tokens = input_.tokens,
+                        .positions = input_.positions,
+                        .document_start = documents ? input_.document_start : Tensor()};
   }
 
   std::unique_ptr<const Layout> layout_;  // the network refers to it
+  std::shared_ptr<const Backend> backend_;
   Arena arena_;
-  Tensor parameters_, gradients_, angles_, losses_, scratch_;
+  Tensor parameters_, working_, gradients_, activations_, angles_, losses_, greedy_, scratch_;
+  ModelInput input_;  // on the device
+  std::vector<float> host_losses_;
   std::unique_ptr<Network> network_;
 };
 
@@ -167,6 +220,10 @@ absl::Status CheckShape(const ModelDims& dims, const RunShape& shape) {
   if (shape.B < 1) problems.push_back(absl::StrCat("micro-batch: expected at least 1 sequence, found ", shape.B));
   if (shape.T < 1 || shape.T > dims.T) {
     problems.push_back(absl::StrCat("sequence length: expected 1 to ", dims.T, " (the context), found ", shape.T));
+  }
+  if (shape.device == Device::kCpu && shape.dtype != DType::kF32) {
+    problems.push_back(
+        absl::StrCat("precision: expected f32, all that the CPU computes in, found ", Name(shape.dtype)));
   }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
@@ -201,8 +258,11 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Create(const ModelDims& dims, cons
   INGOT_RETURN_IF_ERROR(CheckShape(dims, shape));
   auto layout = std::make_unique<const Layout>(dims, shape);
   const MemoryPlan plan = layout->Plan();
-  INGOT_ASSIGN_OR_RETURN(Arena arena, Arena::Create("model", plan.total()));
-  return std::make_unique<PlannedModel>(std::move(layout), std::move(arena));
+  INGOT_ASSIGN_OR_RETURN(std::shared_ptr<const Backend> backend, Backend::Create(shape.device));
+  INGOT_ASSIGN_OR_RETURN(Arena arena, backend->CreateArena("model", plan.total()));
+  auto model = std::make_unique<PlannedModel>(std::move(layout), std::move(backend), std::move(arena));
+  INGOT_RETURN_IF_ERROR(model->FillConstants());
+  return model;
 }
 
 }  // namespace ingot

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/base/dtype.h"
 #include "core/base/tensor.h"
+#include "core/model/backend.h"
 #include "core/model/dims.h"
 #include "core/model/parameter_table.h"
 
@@ -19,6 +21,8 @@ struct RunShape {
   bool training = false;         // gradients, and activations kept for backward
   bool recompute_block = false;  // keep only each block's input; run its forward again before its backward
   bool recompute_mlp = false;    // run the norm and the feed-forward activation again instead of keeping them
+  Device device = Device::kCpu;
+  DType dtype = DType::kF32;  // of activations and the weights that products read; kBf16 on kCuda only
 };
 
 struct MemoryEntry {
@@ -51,18 +55,26 @@ class Model {
   virtual const ModelDims& dims() const = 0;
   virtual const RunShape& shape() const = 0;
   virtual const ParameterTable& table() const = 0;
-  virtual Tensor parameters() const = 0;  // (flat_size) f32
-  virtual Tensor gradients() const = 0;   // (flat_size) f32; absent unless training
+  virtual const std::shared_ptr<const Backend>& backend() const = 0;
+  // On the device of the model:
+  virtual Tensor parameters() const = 0;          // (flat_size) f32, the masters
+  virtual Tensor gradients() const = 0;           // (flat_size) f32; absent unless training
+  virtual Tensor working_parameters() const = 0;  // (flat_size) of shape().dtype, what products read; f32: parameters()
 
   // Draws every parameter from Philox keyed by (seed, its place in the table): the same on any number of threads.
-  virtual void Initialize(uint64_t seed) = 0;
+  virtual absl::Status Initialize(uint64_t seed) = 0;
+  // Rounds parameters() into working_parameters(). To be called by whoever has written parameters(), unless they are f32
+  // and so the same.
+  virtual void RefreshWorkingParameters() = 0;
 
   // Forward only. losses: (B*T) nats, 0 where there is no target. greedy, if not null: (B*T) most likely next ids.
-  virtual void Evaluate(const ModelInput& input, float* losses, int32_t* greedy) = 0;
+  // Errors here and below: what the device reports.
+  virtual absl::Status Evaluate(const ModelInput& input, float* losses, int32_t* greedy) = 0;
 
+  virtual void ZeroGradients() = 0;
   // Forward and backward: gradients += d(scale * sum of losses + scale * z_loss * sum of lse^2). Returns the sum of
   // losses, in nats, added in a fixed order.
-  virtual double Accumulate(const ModelInput& input, float scale, float z_loss) = 0;
+  virtual absl::StatusOr<double> Accumulate(const ModelInput& input, float scale, float z_loss) = 0;
 };
 
 // The part of the flat buffer `flat` that holds parameter `spec`, with its shape.

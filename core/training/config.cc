@@ -63,8 +63,8 @@ absl::Status ProblemsStatus(const std::vector<std::string>& problems) {
       absl::StrCat(problems.size(), " problems with the configuration:\n  ", absl::StrJoin(problems, "\n  ")));
 }
 
-absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings,
-                                     bool needs_data) {
+absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings, bool needs_data,
+                                     Device device) {
   INGOT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, uint64_t{1} << 20));
   std::vector<std::string> problems;
   RunConfig config = ParseConfig(text, path, problems);
@@ -72,7 +72,8 @@ absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<
     const absl::Status status = ApplySetting(config, setting);
     if (!status.ok()) problems.emplace_back(status.message());
   }
-  for (std::string& problem : ConfigProblems(config)) problems.push_back(std::move(problem));
+  SetDefaultPrecision(device, config);
+  for (std::string& problem : ConfigProblems(config, device)) problems.push_back(std::move(problem));
   const std::string& data = config.data().path();
   if (needs_data && !DirectoryExists(data)) {
     problems.push_back(absl::StrCat("data.path: expected a directory made by `ingot data build`, found ",
@@ -135,12 +136,19 @@ ModelDims DimsOf(const RunConfig& config) {
   return dims;
 }
 
-RunShape ShapeOf(const RunConfig& config) {
+void SetDefaultPrecision(Device device, RunConfig& config) {
+  if (config.precision().has_compute()) return;
+  config.mutable_precision()->set_compute(device == Device::kCpu ? PrecisionConfig::fp32 : PrecisionConfig::bf16);
+}
+
+RunShape ShapeOf(const RunConfig& config, Device device) {
   return {.B = config.training().micro_batch(),
           .T = config.data().sequence_length(),
           .training = true,
           .recompute_block = config.model().recompute() == ModelConfig::block,
-          .recompute_mlp = config.model().recompute() == ModelConfig::mlp};
+          .recompute_mlp = config.model().recompute() == ModelConfig::mlp,
+          .device = device,
+          .dtype = config.precision().compute() == PrecisionConfig::fp32 ? DType::kF32 : DType::kBf16};
 }
 
 }  // namespace ingot

@@ -15,8 +15,9 @@ namespace ingot {
 // Reads the file, applies `settings` ("path.to.field=value", strings and enum values also without quotes) in order,
 // and checks everything. An error lists all problems, one a line: where (file, line and column, or the setting),
 // what was expected, what was found. `needs_data`: a data.path that is no directory is a problem too.
-absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings,
-                                     bool needs_data);
+// precision.compute, where it is not given, becomes what `device` is usually run in.
+absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings, bool needs_data,
+                                     Device device = Device::kCpu);
 
 // Parses `text`; every problem is appended to `problems`, each beginning with `name` and line:column.
 RunConfig ParseConfig(const std::string& text, const std::string& name, std::vector<std::string>& problems);
@@ -26,7 +27,10 @@ absl::Status ApplySetting(RunConfig& config, const std::string& setting);
 
 // Everything wrong with the values, each as "FIELD: expected …, found …"; empty when the run can start. A
 // model.vocabulary of 0 and a missing data.path are not problems here: a caller that has no dataset needs neither.
-std::vector<std::string> ConfigProblems(const RunConfig& config);
+std::vector<std::string> ConfigProblems(const RunConfig& config, Device device = Device::kCpu);
+
+// fp32 on the CPU, bf16 on CUDA, unless the configuration says something.
+void SetDefaultPrecision(Device device, RunConfig& config);
 
 // One error for a list of problems; OK if it is empty.
 absl::Status ProblemsStatus(const std::vector<std::string>& problems);
@@ -42,6 +46,6 @@ std::vector<std::string> ResumeDifferences(const RunConfig& stored, const RunCon
 // Tokens of one optimizer step.
 int64_t TokensPerStep(const RunConfig& config);
 ModelDims DimsOf(const RunConfig& config);
-RunShape ShapeOf(const RunConfig& config);
+RunShape ShapeOf(const RunConfig& config, Device device = Device::kCpu);
 
 }  // namespace ingot

@@ -41,9 +41,19 @@ void CheckModel(const RunConfig& config, Checker& check) {
   check.Rule(!length_fits || dims.T >= T,
              absl::StrCat("model.context: expected at least data.sequence_length (", T, ") or 0, found ", dims.T));
   check.Real("model.z_loss", config.model().z_loss(), 0, false, 1, false);
-  check.Rule(config.precision().compute() == PrecisionConfig::fp32,
-             absl::StrCat("precision.compute: expected fp32 (all the CPU computes in), found ",
-                          PrecisionConfig::Compute_Name(config.precision().compute())));
+}
+
+void CheckPrecision(const RunConfig& config, Device device, Checker& check) {
+  const PrecisionConfig::Compute compute = config.precision().compute();
+  const std::string found = absl::StrCat(", found ", PrecisionConfig::Compute_Name(compute));
+  if (device == Device::kCpu) {
+    check.Rule(compute == PrecisionConfig::fp32,
+               absl::StrCat("precision.compute: expected fp32 (all the CPU computes in)", found));
+  } else {
+    check.Rule(
+        compute != PrecisionConfig::fp8,
+        absl::StrCat("precision.compute: expected bf16 or fp32 (what this version's kernels compute in)", found));
+  }
 }
 
 void CheckTokens(const RunConfig& config, Checker& check) {
@@ -84,9 +94,10 @@ void CheckSchedule(const RunConfig& config, Checker& check) {
 
 }  // namespace
 
-std::vector<std::string> ConfigProblems(const RunConfig& config) {
+std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) {
   Checker check;
   CheckModel(config, check);
+  CheckPrecision(config, device, check);
   CheckTokens(config, check);
   CheckOptimizer(config.optimizer(), check);
   CheckSchedule(config, check);

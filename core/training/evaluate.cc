@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/base/status_macros.h"
+
 namespace ingot {
 namespace {
 
@@ -73,14 +75,15 @@ ModelInput InputOf(TokenBatch& batch, bool mask_documents) {
           .document_start = mask_documents ? view(batch.document_start) : Tensor()};
 }
 
-EvalTotals Evaluate(Model& model, const WindowSource& source, const Tokenizer& tokenizer, bool mask_documents) {
+absl::StatusOr<EvalTotals> Evaluate(Model& model, const WindowSource& source, const Tokenizer& tokenizer,
+                                    bool mask_documents) {
   EvalTotals totals;
   TokenBatch batch;
   std::vector<float> losses(model.shape().B * model.shape().T);
   for (int64_t first = 0; first < source.windows; first += model.shape().B) {
     source.read(first, batch);
     DropRowsFrom(std::min(source.windows - first, batch.B), batch);
-    model.Evaluate(InputOf(batch, mask_documents), losses.data(), nullptr);
+    INGOT_RETURN_IF_ERROR(model.Evaluate(InputOf(batch, mask_documents), losses.data(), nullptr));
     AddBatch(batch, losses, tokenizer, totals);
   }
   return totals;

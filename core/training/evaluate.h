@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "core/model/model.h"
 #include "data_pipeline/loader.h"
 #include "tokenizer/tokenizer.h"
@@ -40,8 +41,9 @@ struct TokenSource {
 // All of a stream; the last window may be short.
 WindowSource WindowsOf(const TokenSource& stream, int64_t B, int64_t T);
 
-// Sum over all windows, in batches of the model's B.
-EvalTotals Evaluate(Model& model, const WindowSource& source, const Tokenizer& tokenizer, bool mask_documents = false);
+// Sum over all windows, in batches of the model's B. Errors: what the model's device reports.
+absl::StatusOr<EvalTotals> Evaluate(Model& model, const WindowSource& source, const Tokenizer& tokenizer,
+                                    bool mask_documents = false);
 
 // Tensors over the vectors of `batch`.
 ModelInput InputOf(TokenBatch& batch, bool mask_documents);

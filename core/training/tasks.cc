@@ -71,7 +71,7 @@ void FillRow(const Row& row, int64_t b, TokenBatch& batch) {
 }
 
 // Sum of ln p of each row.
-std::vector<double> Score(Model& model, const std::vector<Row>& rows) {
+absl::StatusOr<std::vector<double>> Score(Model& model, const std::vector<Row>& rows) {
   const int64_t B = model.shape().B, T = model.shape().T;
   std::vector<double> scores(rows.size(), 0);
   std::vector<float> losses(B * T);
@@ -85,7 +85,7 @@ std::vector<double> Score(Model& model, const std::vector<Row>& rows) {
     for (int64_t i = 0; i < B * T; ++i) batch.positions[i] = static_cast<int32_t>(i % T);
     const size_t count = std::min<size_t>(B, rows.size() - first);
     for (size_t b = 0; b < count; ++b) FillRow(rows[first + b], b, batch);
-    model.Evaluate(InputOf(batch, false), losses.data(), nullptr);
+    INGOT_RETURN_IF_ERROR(model.Evaluate(InputOf(batch, false), losses.data(), nullptr));
     for (size_t b = 0; b < count; ++b) {
       for (int64_t t = 0; t < T; ++t) scores[first + b] -= losses[b * T + t];
     }
@@ -136,7 +136,7 @@ absl::StatusOr<TaskResult> RunTask(Model& model, const Tokenizer& tokenizer,
       rows.push_back(EncodeChoice(encoder, question, c, std::max(tokenizer.end_of_text(), 0), model.shape().T));
     }
   }
-  const std::vector<double> scores = Score(model, rows);
+  INGOT_ASSIGN_OR_RETURN(const std::vector<double> scores, Score(model, rows));
   TaskResult result;
   const double* of_question = scores.data();
   for (const ChoiceQuestion& question : questions) {

@@ -9,7 +9,6 @@
 #include "core/training/evaluate.h"
 #include "core/training/guard.h"
 #include "core/training/stop.h"
-#include "kernels/fill.h"
 
 namespace ingot {
 namespace {
@@ -45,16 +44,15 @@ absl::StatusOr<Trainer::StepResult> Trainer::Step() {
   const int64_t targets = ReadMicroBatches();
   const float scale = 1.0f / static_cast<float>(targets);
   const int64_t step = state_.step + 1, micros = static_cast<int64_t>(micro_batches_.size());
-  Context ctx;
-  ctx.Run(Fill{.y = model_->gradients(), .value = 0});
+  model_->ZeroGradients();
   double nats = 0;
   for (int64_t micro = 0; micro < micros; ++micro) {
     const ModelInput input = InputOf(micro_batches_[micro], config_.data().mask_documents());
-    const double sum = model_->Accumulate(input, scale, config_.model().z_loss());
+    INGOT_ASSIGN_OR_RETURN(const double sum, model_->Accumulate(input, scale, config_.model().z_loss()));
     INGOT_RETURN_IF_ERROR(CheckLoss(step, micro + 1, micros, sum));
     nats += sum;
   }
-  const double norm = optimizer_.GradientNorm(model_->gradients());
+  INGOT_ASSIGN_OR_RETURN(const double norm, optimizer_.GradientNorm());
   INGOT_RETURN_IF_ERROR(CheckGradientNorm(step, norm));
   return StepResult{.loss = nats / static_cast<double>(targets), .gradient_norm = norm};
 }
@@ -70,8 +68,7 @@ int64_t Trainer::ReadMicroBatches() {
 
 void Trainer::ApplyUpdate(const StepResult& result) {
   ++state_.step;
-  optimizer_.Apply(state_.step, LearningRate(schedule_, state_.step), result.gradient_norm, model_->parameters(),
-                   model_->gradients());
+  optimizer_.Apply(state_.step, LearningRate(schedule_, state_.step), result.gradient_norm);
   state_.tokens += TokensPerStep(config_);
   state_.next_sequence += TokensPerStep(config_) / config_.data().sequence_length();
 }
@@ -98,8 +95,8 @@ absl::Status Trainer::Validate() {
   const auto start = std::chrono::steady_clock::now();
   const int64_t T = config_.data().sequence_length();
   const int64_t windows = (config_.validation().tokens() + T - 1) / T;
-  const EvalTotals totals =
-      Evaluate(*model_, WindowsOf(*validation_, windows), tokenizer_, config_.data().mask_documents());
+  INGOT_ASSIGN_OR_RETURN(const EvalTotals totals, Evaluate(*model_, WindowsOf(*validation_, windows), tokenizer_,
+                                                           config_.data().mask_documents()));
   const ValidationRecord record = {.step = state_.step,
                                    .targets = totals.targets,
                                    .loss = totals.loss(),
@@ -111,11 +108,12 @@ absl::Status Trainer::Validate() {
 
 absl::Status Trainer::Save() {
   if (saved_step_ == state_.step) return absl::OkStatus();
+  INGOT_RETURN_IF_ERROR(host_state_.Download());
   const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
   const CheckpointContents contents = {.dims = model_->dims(),
                                        .table = &model_->table(),
-                                       .parameters = model_->parameters(),
-                                       .optimizer = optimizer_.tensors(),
+                                       .parameters = host_state_.parameters.tensor(),
+                                       .optimizer = host_state_.moments(),
                                        .state = state_,
                                        .tokenizer_directory = dataset_.tokenizer_directory(),
                                        .weights_dtype = bf16 ? DType::kBf16 : DType::kF32};

@@ -10,6 +10,7 @@
 #include "core/model/model.h"
 #include "core/training/checkpoint.h"
 #include "core/training/config.h"
+#include "core/training/host_state.h"
 #include "core/training/metrics.h"
 #include "core/training/optimizer.h"
 #include "core/training/progress.h"
@@ -24,14 +25,15 @@ class Trainer {
  public:
   // Checks the BLAS, opens the dataset and RUN_DIR, prints the memory plan and takes the memory. Nothing is trained
   // yet. Errors: what the configuration, the dataset, RUN_DIR or the machine do not allow.
-  static absl::StatusOr<std::unique_ptr<Trainer>> Create(RunConfig config, const std::string& run_directory);
+  static absl::StatusOr<std::unique_ptr<Trainer>> Create(RunConfig config, const std::string& run_directory,
+                                                         Device device = Device::kCpu);
 
   // Resumes, trains to training.steps, saves. SIGINT or SIGTERM ends it early after the step under way and a
   // checkpoint; StopSignal() then tells which. A loss or gradient that is not finite is an error, before the
   // optimizer touches anything.
   absl::Status Run();
 
-  const Model& model() const { return *model_; }
+  Model& model() const { return *model_; }
   const TrainingState& state() const { return state_; }
 
  private:
@@ -62,13 +64,14 @@ class Trainer {
   std::unique_ptr<Loader> loader_, validation_;  // no validation without enough tokens in its split
   std::unique_ptr<Model> model_;
   Optimizer optimizer_;
+  HostState host_state_;
   CheckpointStore checkpoints_;
   Schedule schedule_;
   Progress progress_;
   std::unique_ptr<MetricsLog> metrics_;
   std::vector<TokenBatch> micro_batches_;  // of one step: B * T tokens each
   TrainingState state_;
-  double peak_flops_;     // measured sgemm peak, FLOP/s
+  double peak_flops_;     // measured peak of matrix products, FLOP/s
   double data_wait_ = 0;  // seconds, at the end of the last step
   int64_t saved_step_ = -1;
 };

@@ -7,10 +7,11 @@
 #include "absl/strings/str_format.h"
 #include "core/base/process_memory.h"
 #include "core/base/status_macros.h"
+#include "core/training/matmul_peak.h"
 #include "core/training/stop.h"
 #include "core/training/trainer.h"
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/roof.h"
+#include "kernels/cuda/runtime.h"
 
 namespace ingot {
 
@@ -22,6 +23,7 @@ struct Trainer::Parts {
   std::unique_ptr<Loader> loader, validation;
   std::unique_ptr<Model> model;
   Optimizer optimizer;
+  HostState host_state;
   double peak_flops;
 };
 
@@ -51,15 +53,21 @@ absl::StatusOr<std::unique_ptr<Loader>> OpenLoader(const Dataset& dataset, const
                                   .mask_documents = config.data().mask_documents()});
 }
 
-void PrintPlan(const RunConfig& config, const ParameterTable& table, const Dataset& dataset) {
-  MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config));
+void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const Dataset& dataset) {
+  MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config, device));
   plan.entries.push_back({"optimizer moments", Optimizer::Bytes(table)});
-  plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
+  if (device == Device::kCpu) plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
   std::printf("%s, %d parameters\n%s\n%d training tokens, %d validation tokens, %d tokens a step\n",
               config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama", static_cast<int>(table.parameters),
               plan.ToString().c_str(), static_cast<int>(dataset.tokens(Split::kTraining)),
               static_cast<int>(dataset.tokens(Split::kValidation)), static_cast<int>(TokensPerStep(config)));
   std::fflush(stdout);
+}
+
+// What the bits of a run depend on, beside its configuration. The emulator takes its products from the CPU's library.
+std::string EnvironmentOf(const Backend& backend) {
+  if (backend.device() == Device::kCpu) return BlasName();
+  return cuda::IsEmulated() ? absl::StrCat(backend.name(), ", ", BlasName()) : backend.name();
 }
 
 }  // namespace
@@ -96,24 +104,28 @@ AdamWSettings AdamWSettingsOf(const RunConfig& config) {
           .clip = optimizer.clip()};
 }
 
-absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory) {
+absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory,
+                                                         Device device) {
   INGOT_RETURN_IF_ERROR(CheckBlas());
   INGOT_ASSIGN_OR_RETURN(Dataset dataset, Dataset::Open(config.data().path()));
   INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(dataset.tokenizer_directory()));
   INGOT_RETURN_IF_ERROR(TakeVocabulary(dataset, tokenizer, config));
-  INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config)));
+  SetDefaultPrecision(device, config);
+  INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
   INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Loader> loader, OpenLoader(dataset, config, Split::kTraining));
   std::unique_ptr<Loader> validation;
   if (dataset.tokens(Split::kValidation) > config.data().sequence_length()) {
     INGOT_ASSIGN_OR_RETURN(validation, OpenLoader(dataset, config, Split::kValidation));
   }
-  // Once a process, and before the plan: its matrices are gone when the model comes.
-  static const double peak_flops = MeasureSgemmPeak();
+  const RunShape shape = ShapeOf(config, device);
+  // Before the plan: its matrices are gone when the model comes.
+  INGOT_ASSIGN_OR_RETURN(const double peak_flops, MatmulPeak(device, shape.dtype));
   const ParameterTable table = MakeParameterTable(DimsOf(config));
-  PrintPlan(config, table, dataset);
+  PrintPlan(config, device, table, dataset);
   INGOT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Open(run_directory, config));
-  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(DimsOf(config), ShapeOf(config)));
-  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(model->table(), AdamWSettingsOf(config)));
+  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(DimsOf(config), shape));
+  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(*model, AdamWSettingsOf(config)));
+  INGOT_ASSIGN_OR_RETURN(HostState host_state, HostState::Create(*model, optimizer));
   return std::unique_ptr<Trainer>(new Trainer({.config = std::move(config),
                                                .directory = std::move(directory),
                                                .dataset = std::move(dataset),
@@ -122,6 +134,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
                                                .validation = std::move(validation),
                                                .model = std::move(model),
                                                .optimizer = std::move(optimizer),
+                                               .host_state = std::move(host_state),
                                                .peak_flops = peak_flops}));
 }
 
@@ -134,6 +147,7 @@ Trainer::Trainer(Parts parts)
       validation_(std::move(parts.validation)),
       model_(std::move(parts.model)),
       optimizer_(std::move(parts.optimizer)),
+      host_state_(std::move(parts.host_state)),
       checkpoints_(directory_.path(), config_.checkpoint().keep_last(), config_.checkpoint().keep_every()),
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps()),
@@ -141,7 +155,7 @@ Trainer::Trainer(Parts parts)
       peak_flops_(parts.peak_flops) {
   state_.dataset_fingerprint = dataset_.fingerprint();
   state_.config = ConfigText(config_);
-  state_.environment = BlasName();
+  state_.environment = EnvironmentOf(*model_->backend());
 }
 
 absl::Status Trainer::ResumeFromNewestValid() {
@@ -150,8 +164,10 @@ absl::Status Trainer::ResumeFromNewestValid() {
   for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));
   checkpoints_.CleanUp();
   if (newest.has_value()) {
-    INGOT_ASSIGN_OR_RETURN(const TrainingState stored,
-                           LoadCheckpoint(*newest, model_->table(), model_->parameters(), optimizer_.tensors()));
+    INGOT_ASSIGN_OR_RETURN(
+        const TrainingState stored,
+        LoadCheckpoint(*newest, model_->table(), host_state_.parameters.tensor(), host_state_.moments()));
+    INGOT_RETURN_IF_ERROR(host_state_.UploadTo(*model_));
     if (stored.dataset_fingerprint != dataset_.fingerprint()) {
       return absl::FailedPreconditionError(
           absl::StrCat(*newest, ": expected the dataset it was trained on, found another in ", dataset_.directory(),
@@ -169,7 +185,7 @@ absl::Status Trainer::ResumeFromNewestValid() {
                                           config_.training().steps())
                            : absl::StrCat("resumed from ", *newest));
   } else {
-    model_->Initialize(config_.training().seed());
+    INGOT_RETURN_IF_ERROR(model_->Initialize(config_.training().seed()));
   }
   INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(directory_.path(), state_.step));
   metrics_ = std::make_unique<MetricsLog>(std::move(metrics));

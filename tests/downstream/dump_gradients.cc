@@ -124,8 +124,8 @@ void DumpCase(const Variant& variant, int64_t B, bool documents, const std::file
     const TestBatch batch(B, T, variant.dims.V, documents, static_cast<uint64_t>(step));
     int64_t counted = 0;
     for (const int32_t target : batch.targets) counted += target >= 0;
-    std::memset(model->gradients().ptr, 0, Bytes(model->gradients()));
-    const double loss = model->Accumulate(batch.input, 1 / static_cast<float>(counted), z_loss);
+    model->ZeroGradients();
+    const double loss = model->Accumulate(batch.input, 1 / static_cast<float>(counted), z_loss).value();
     facts["losses"].push_back(loss / static_cast<double>(counted));
     if (step == 1) Write(directory / "gradients.f32", model->gradients().data<float>(), N);
     optimizer.Step(step);

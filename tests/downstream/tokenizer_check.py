@@ -19,7 +19,8 @@ import tempfile
 os.environ["TOKENIZERS_PARALLELISM"] = "true"  # read when the package is first used
 
 import tiktoken
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
+                        trainers)
 
 PATTERNS = ("qwen2", "gpt2", "llama3", "digits")
 SPECIALS = 64
@@ -80,11 +81,11 @@ class Ingot:
         self.run("train", "--input", source, "--vocab-size", size, "--output", directory, *options)
         return directory
 
-    def encode_all(self, directory, texts):
+    def encode_all(self, directory, texts, *options):
         """Ids of every text, which must not be empty. A file of JSON lines holds them for one call."""
         path = self.folder / "texts.jsonl"
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-        lines = self.run("encode", "--tokenizer", directory, "--input", path).decode().splitlines()
+        lines = self.run("encode", "--tokenizer", directory, "--input", path, *options).decode().splitlines()
         return [list(map(int, line.split())) for line in lines]
 
 
@@ -239,6 +240,107 @@ def check_tiktoken_import(ingot, gpt2):
     check("tiktoken file: same vocabulary and merges", model_of(directory) == model)
 
 
+def hf_like(kind, corpora_texts):
+    """A tokenizer as the files of that family are, since none of theirs may be here."""
+    model = {"qwen3": "qwen2", "llama3": "llama3", "neox": "gpt2"}[kind]
+    tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama3"))
+    tokenizer.pre_tokenizer = hf_pre_tokenizer(model)
+    tokenizer.decoder = decoders.ByteLevel()
+    if kind != "llama3":
+        tokenizer.normalizer = normalizers.NFC()
+    trainer = trainers.BpeTrainer(vocab_size=6000, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                                  show_progress=False)
+    tokenizer.train_from_iterator(corpora_texts, trainer)
+    if kind == "llama3":  # tokens that no merges reach, found as whole pieces only
+        state = json.loads(tokenizer.to_str())
+        for token in ("\u0120whatsoever", "Hooray", "!?!?!?", "\u0120\u0120\u0120\u0120\u0120\u0120\u0120q"):
+            state["model"]["vocab"].setdefault(token, len(state["model"]["vocab"]))
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+    add_tokens(kind, tokenizer)
+    return tokenizer
+
+
+def add_tokens(kind, tokenizer):
+    special = {"qwen3": ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>"],
+               "llama3": ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"] + [f"<|reserved_{i}|>" for i in range(9)],
+               "neox": ["<|endoftext|>", "<|padding|>"]}[kind]
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in special])
+    if kind == "qwen3":
+        tokenizer.add_tokens([AddedToken(t, normalized=False, special=False) for t in
+                              ("<tool_call>", "</tool_call>", "<think>", "</think>", "<|fim_prefix|>")])
+    if kind == "neox":  # runs of blanks and words with every flag, some of them for normalized text
+        tokenizer.add_tokens([AddedToken(" " * n, normalized=True) for n in range(24, 1, -1)])
+        tokenizer.add_tokens([AddedToken("<mask>", lstrip=True, rstrip=True, special=True, normalized=False),
+                              AddedToken("hello", single_word=True, special=False, normalized=True),
+                              AddedToken("e\u0301t", special=False, normalized=True, rstrip=True),
+                              AddedToken("\u4e2d\u6587", single_word=True, lstrip=True, special=False, normalized=False)])
+    if kind == "llama3":
+        begin, end = "<|begin_of_text|>", "<|end_of_text|>"
+        template = processors.TemplateProcessing(
+            single=f"{begin} $A", pair=f"{begin} $A {begin}:1 $B:1",
+            special_tokens=[(begin, tokenizer.token_to_id(begin)), (end, tokenizer.token_to_id(end))])
+        tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), template])
+
+
+NORMAL_ATOMS = (["e\u0301", "\u0301", "\u0323", "\u1112\u1161\u11ab", "\uac00\u11a8", "\u212b", "\uf900", "\u0344",
+                 "\u0958", "\u09c7\u09be", "\u0f71\u0f72", "\u304b\u3099", "D\u0307\u0323", "\u0301\u0323\u0328",
+                 "\U000110a5\U000110ba", "\U0001d15e", "\u1e9b\u0323", "\u0e33", "\ufb2c"]
+                + ["<mask>", " <mask> ", "hello", "_hello", "hello\u0301", "e\u0301t ", "\xe9t\u3000", "\u4e2d\u6587",
+                   "\u3000\u4e2d\u6587", "<think>", "</think>", "<|im_start|>", "<|begin_of_text|>", "<|eot_id|>", "  ",
+                   "     ", "Hooray", " whatsoever", "!?!?!?"])
+
+
+def check_imports(ingot, texts):
+    """Files of other families come in, give the same ids, and go out again as files that give the same ids."""
+    rng = random.Random(3)
+    atoms = ATOMS + NORMAL_ATOMS * 3
+    strings = ["".join(rng.choice(atoms) for _ in range(rng.randint(1, 12))) for _ in range(6000)]
+    for kind in ("qwen3", "llama3", "neox"):
+        theirs = hf_like(kind, texts[::5])
+        path = ingot.folder / f"{kind}.json"
+        theirs.save(str(path))
+        directory = ingot.folder / f"imported-{kind}"
+        ingot.run("import", "--input", path, "--output", directory)
+        written = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        check(f"{kind}: same vocabulary", written.get_vocab() == theirs.get_vocab())
+        for name, inputs in (("corpora", texts if kind == "qwen3" else texts[::7]), ("fuzzed", strings)):
+            compare_import(f"{kind} {name}", ingot, directory, theirs, written, inputs)
+        again = ingot.folder / f"again-{kind}"
+        ingot.run("import", "--input", directory / "tokenizer.json", "--output", again)
+        check(f"{kind}: second import changes nothing", all(
+            (again / name).read_bytes() == (directory / name).read_bytes() for name in map(str, os.listdir(directory))))
+    check("NFC of every character", nfc_of_all(ingot))
+
+
+def compare_import(name, ingot, directory, theirs, written, inputs):
+    for special, options in ((False, ()), (True, ("--special-tokens",)), (True, ("--special-tokens", "--template"))):
+        theirs.encode_special_tokens = written.encode_special_tokens = not special
+        around = "--template" in options
+        expected = [e.ids for e in theirs.encode_batch(inputs, add_special_tokens=around)]
+        back = [e.ids for e in written.encode_batch(inputs, add_special_tokens=around)]
+        ours = ingot.encode_all(directory, inputs, *options)
+        label = f"{name} {' '.join(options)}"
+        check(f"{label}: ids", ours == expected, first_difference(inputs, ours, expected))
+        check(f"{label}: ids of what is written", back == expected, first_difference(inputs, back, expected))
+
+
+def nfc_of_all(ingot):
+    """A vocabulary of bytes with NFC: its ids are the bytes of the normalized text."""
+    alphabet = sorted(byte_alphabet().values())
+    tokenizer = Tokenizer(models.BPE({c: i for i, c in enumerate(alphabet)}, []))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = hf_pre_tokenizer("qwen2")
+    tokenizer.decoder = decoders.ByteLevel()
+    path = ingot.folder / "bytes.json"
+    tokenizer.save(str(path))
+    ingot.run("import", "--input", path, "--output", ingot.folder / "bytes")
+    scalars = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    texts = ["\n".join(before + c + after for c in scalars[i:i + 4096])
+             for before, after in (("", ""), ("a\u0323", "\u0334"), ("\u1100", "\u0301\u0345"), ("\u09c7", "\u1161"))
+             for i in range(0, len(scalars), 4096)]
+    return ingot.encode_all(ingot.folder / "bytes", texts) == [e.ids for e in tokenizer.encode_batch(texts)]
+
+
 def check_transformers(directory):
     from transformers import AutoTokenizer
     tokenizer = AutoTokenizer.from_pretrained(directory)
@@ -267,6 +369,7 @@ def main():
         ingot = Ingot(arguments.ingot, pathlib.Path(folder))
         check_merges(ingot, corpora)
         check_ids(ingot, corpora, arguments.shared / "data" / "tokenizers" / "gpt2")
+        check_imports(ingot, read_corpora(corpora)[0])
         check_transformers(ingot.folder / "mixed-qwen2")
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)

@@ -27,7 +27,7 @@ void CheckOk(const absl::Status& status) { INGOT_CHECK(status.ok(), "%s", std::s
 
 // By the cached decoder, so that both ways of computing are compared with the client.
 std::vector<float> Logits(const Model& model, const int32_t* tokens) {
-  const auto decoder = CachedDecoder::Create(model.dims(), model.parameters(), kT);
+  const auto decoder = CachedDecoder::Create(model.dims(), model.backend(), model.parameters(), kT);
   CheckOk(decoder.status());
   std::vector<float> logits;
   for (int64_t t = 0; t < kT; ++t) {
@@ -48,7 +48,7 @@ void WriteVariant(const Variant& variant, DType dtype, const std::string& path) 
   TestBatch batch(kB, kT, variant.dims.V, /*documents=*/false);
   for (int64_t r = 0; r < kB * kT; ++r) batch.targets[r] = r % kT == kT - 1 ? -1 : batch.tokens[r + 1];
   std::vector<float> losses(kB * kT);
-  model->Evaluate(batch.input, losses.data(), nullptr);
+  CheckOk(model->Evaluate(batch.input, losses.data(), nullptr));
   Write(path + ".tokens.i32", batch.tokens);
   Write(path + ".losses.f32", losses);
   Write(path + ".logits.f32", Logits(*model, batch.tokens.data()));

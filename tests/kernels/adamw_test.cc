@@ -53,38 +53,47 @@ struct Data {
 };
 
 TEST(AdamWTest, OneStep) {
-  for (const int64_t N : {1, 7, 8, 33, 1031, 40000}) {
-    for (const int64_t step : {1, 2, 10, 1000, 1000000}) {
-      Data data(N);
-      const Arrays<double> in = data.In();
-      RunOp(data.Op(step));
-      ExpectClose(Joined({data.w, data.m, data.v}), Reference{data.Op(step)}, in, 2);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const int64_t N : {1, 7, 8, 33, 1031, 40000}) {
+      for (const int64_t step : {1, 2, 10, 1000, 1000000}) {
+        Data data(N);
+        const Arrays<double> in = data.In();
+        RunOp(data.Op(step));
+        ExpectClose(Joined({data.w, data.m, data.v}), Reference{data.Op(step)}, in, 2);
+      }
     }
   }
 }
 
 // From nothing, the first step of Adam moves every weight by the learning rate against the sign of its gradient.
 TEST(AdamWTest, TheFirstStepIsTheSign) {
-  Data data(100);
-  data.m.assign(100, 0.0f);
-  data.v.assign(100, 0.0f);
-  const Floats before = data.w;
-  AdamW op = data.Op();
-  op.weight_decay = 0;
-  RunOp(op);
-  for (int64_t n = 0; n < 100; ++n) {
-    EXPECT_NEAR(data.w[n], before[n] - std::copysign(3e-3f, data.gradient[n]), 1e-6f);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(100);
+    data.m.assign(100, 0.0f);
+    data.v.assign(100, 0.0f);
+    const Floats before = data.w;
+    AdamW op = data.Op();
+    op.weight_decay = 0;
+    RunOp(op);
+    for (int64_t n = 0; n < 100; ++n) {
+      EXPECT_NEAR(data.w[n], before[n] - std::copysign(3e-3f, data.gradient[n]), 1e-6f);
+    }
   }
 }
 
 TEST(AdamWTest, DecayAloneWithoutGradient) {
-  Data data(50);
-  data.gradient.assign(50, 0.0f);
-  data.m.assign(50, 0.0f);
-  data.v.assign(50, 0.0f);
-  const Floats before = data.w;
-  RunOp(data.Op());
-  for (int64_t n = 0; n < 50; ++n) EXPECT_FLOAT_EQ(data.w[n], before[n] * (1 - 3e-4f));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(50);
+    data.gradient.assign(50, 0.0f);
+    data.m.assign(50, 0.0f);
+    data.v.assign(50, 0.0f);
+    const Floats before = data.w;
+    RunOp(data.Op());
+    for (int64_t n = 0; n < 50; ++n) EXPECT_FLOAT_EQ(data.w[n], before[n] * (1 - 3e-4f));
+  }
 }
 
 // Squares below and above fp32, with denormals flushed as in a run and without.
@@ -105,8 +114,32 @@ TEST(AdamWTest, MakesNoNan) {
   }
 }
 
+TEST(AdamWTest, CopiesTheNewWeightsInBf16) {
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const int64_t N : {1, 8, 33, 1031}) {
+      Data data(N), plain(N);
+      Floats copy = Nans(N);
+      AdamW op = data.Op();
+      op.w_bf16 = Bf16View(copy, {N});
+      RunOp(op);
+      RunOp(plain.Op());
+      EXPECT_EQ(Joined({data.w, data.m, data.v}), Joined({plain.w, plain.m, plain.v}));
+      for (int64_t n = 0; n < N; ++n) EXPECT_EQ(copy[n], ToFloat(ToBf16(data.w[n])));
+    }
+  }
+}
+
 TEST(AdamWTest, BitsDoNotDependOnThreads) {
   ExpectSameBitsForThreads([] {
+    Data data(50001);
+    for (int64_t step = 1; step < 4; ++step) RunOp(data.Op(step));
+    return Joined({data.w, data.m, data.v});
+  });
+}
+
+TEST(AdamWTest, BitsDoNotDependOnSchedules) {
+  ExpectSameBitsForSchedules([] {
     Data data(50001);
     for (int64_t step = 1; step < 4; ++step) RunOp(data.Op(step));
     return Joined({data.w, data.m, data.v});

@@ -42,13 +42,13 @@ struct Data {
   }
   EmbeddingForward Forward() {
     return {.tokens = View(tokens, {R}),
-            .table = View(table, {V, C}),
+            .table = ScalarView(table, {V, C}),
             .positions = View(positions, {R}),
-            .position_table = View(position_table, {P, C}),
-            .y = View(y, {R, C})};
+            .position_table = ScalarView(position_table, {P, C}),
+            .y = ScalarView(y, {R, C})};
   }
   EmbeddingBackward Backward() {
-    return {.dy = View(dy, {R, C}),
+    return {.dy = ScalarView(dy, {R, C}),
             .tokens = View(tokens, {R}),
             .dtable = View(dtable, {V, C}),
             .positions = View(positions, {R}),
@@ -65,13 +65,16 @@ class Embedding : public testing::TestWithParam<std::tuple<int, int, int>> {};
 
 TEST_P(Embedding, ForwardAndBackward) {
   const auto [R, C, V] = GetParam();
-  Data data(R, C, V);
-  const Floats dtable = data.dtable, dposition_table = data.dposition_table;
-  RunOp(data.Forward());
-  ExpectClose(data.y, data.reference(), data.In(), 1);
-  RunOp(data.Backward());
-  ExpectClose(data.dtable, GradientOf(data.reference(), 0, dtable), data.In(), R);
-  ExpectClose(data.dposition_table, GradientOf(data.reference(), 1, dposition_table), data.In(), R);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(R, C, V);
+    const Floats dtable = data.dtable, dposition_table = data.dposition_table;
+    RunOp(data.Forward());
+    ExpectScalarsClose(data.y, data.reference(), data.In(), 1);
+    RunOp(data.Backward());
+    ExpectClose(data.dtable, GradientOf(data.reference(), 0, dtable), data.In(), R);
+    ExpectClose(data.dposition_table, GradientOf(data.reference(), 1, dposition_table), data.In(), R);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Embedding,
@@ -79,30 +82,45 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Embedding,
                                          std::tuple(17, 33, 2), std::tuple(65, 1, 257), std::tuple(3, 80, 7)));
 
 TEST(EmbeddingTest, LargeShapeAlongADirection) {
-  Data data(700, 136, 1031);
-  data.dtable.assign(data.dtable.size(), 0.0f);
-  data.dposition_table.assign(data.dposition_table.size(), 0.0f);
-  RunOp(data.Backward());
-  ExpectCloseAlong({data.dtable, data.dposition_table}, data.reference(), data.In(), 700);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(700, 136, 1031);
+    data.dtable.assign(data.dtable.size(), 0.0f);
+    data.dposition_table.assign(data.dposition_table.size(), 0.0f);
+    RunOp(data.Backward());
+    ExpectCloseAlong({data.dtable, data.dposition_table}, data.reference(), data.In(), 700, {});
+  }
 }
 
 TEST(EmbeddingTest, WithoutPositions) {
-  Data data(9, 5, 11), plain(9, 5, 11);
-  std::fill(data.position_table.begin(), data.position_table.end(), 0.0f);
-  RunOp(data.Forward());
-  RunOp(data.Backward());
-  EmbeddingForward forward = plain.Forward();
-  forward.positions = forward.position_table = {};
-  RunOp(forward);
-  EmbeddingBackward backward = plain.Backward();
-  backward.positions = backward.dposition_table = {};
-  RunOp(backward);
-  EXPECT_EQ(plain.y, data.y);
-  EXPECT_EQ(plain.dtable, data.dtable);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(9, 5, 11), plain(9, 5, 11);
+    std::fill(data.position_table.begin(), data.position_table.end(), 0.0f);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    EmbeddingForward forward = plain.Forward();
+    forward.positions = forward.position_table = {};
+    RunOp(forward);
+    EmbeddingBackward backward = plain.Backward();
+    backward.positions = backward.dposition_table = {};
+    RunOp(backward);
+    EXPECT_EQ(plain.y, data.y);
+    EXPECT_EQ(plain.dtable, data.dtable);
+  }
 }
 
 TEST(EmbeddingTest, BitsDoNotDependOnThreads) {
   ExpectSameBitsForThreads([] {
+    Data data(600, 97, 50);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    return Joined({data.y, data.dtable, data.dposition_table});
+  });
+}
+
+TEST(EmbeddingTest, BitsDoNotDependOnSchedules) {
+  ExpectSameBitsForSchedules([] {
     Data data(600, 97, 50);
     RunOp(data.Forward());
     RunOp(data.Backward());

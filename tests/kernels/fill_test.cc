@@ -6,18 +6,24 @@ namespace ingot {
 namespace {
 
 TEST(FillTest, FillsTheTensorAndNothingElse) {
-  for (const int64_t N : {1, 7, 8, 33, 20001}) {
-    Floats memory(N + 2, -1.0f), expected(N + 2, 2.5f);
-    expected.front() = expected.back() = -1;
-    RunOp(Fill{.y = Tensor(memory.data() + 1, DType::kF32, {N}), .value = 2.5f});
-    EXPECT_EQ(memory, expected);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const int64_t N : {1, 7, 8, 33, 20001}) {
+      Floats memory(N + 2, -1.0f), expected(N + 2, 2.5f);
+      expected.front() = expected.back() = -1;
+      RunOp(Fill{.y = Tensor(memory.data() + 1, backend.scalar, {N}), .value = 2.5f});
+      EXPECT_EQ(memory, expected);
+    }
   }
 }
 
 TEST(FillTest, AnyShape) {
-  Floats y = Nans(24);
-  RunOp(Fill{.y = View(y, {2, 3, 4})});
-  EXPECT_EQ(y, Floats(24, 0.0f));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Floats y = Nans(24);
+    RunOp(Fill{.y = ScalarView(y, {2, 3, 4})});
+    EXPECT_EQ(y, Floats(24, 0.0f));
+  }
 }
 
 TEST(FillDeathTest, RefusesWrongArguments) {

@@ -25,8 +25,10 @@ struct Reference {
 struct Data {
   Data(int64_t R_, int64_t F_, Values values = Values::kNormal)
       : R(R_), F(F_), x(Make(values, R, F, 1)), y(Nans(R * F)), dy(Normal(R * F, 2)), dx(Nans(R * F)) {}
-  GeluForward Forward() { return {.x = View(x, {R, F}), .y = View(y, {R, F})}; }
-  GeluBackward Backward() { return {.dy = View(dy, {R, F}), .x = View(x, {R, F}), .dx = View(dx, {R, F})}; }
+  GeluForward Forward() { return {.x = ScalarView(x, {R, F}), .y = ScalarView(y, {R, F})}; }
+  GeluBackward Backward() {
+    return {.dy = ScalarView(dy, {R, F}), .x = ScalarView(x, {R, F}), .dx = ScalarView(dx, {R, F})};
+  }
   int64_t R, F;
   Floats x, y, dy, dx;
 };
@@ -35,12 +37,15 @@ class Gelu : public testing::TestWithParam<std::tuple<int, int>> {};
 
 TEST_P(Gelu, ForwardAndBackward) {
   const auto [R, F] = GetParam();
-  for (const Values values : kAllValues) {
-    Data data(R, F, values);
-    RunOp(data.Forward());
-    RunOp(data.Backward());
-    ExpectClose(data.y, Reference{}, {Doubles(data.x)}, 1);
-    ExpectClose(data.dx, GradientOf(Reference{}, 0), {Doubles(data.x), Doubles(data.dy)}, 1);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const Values values : kAllValues) {
+      Data data(R, F, values);
+      RunOp(data.Forward());
+      RunOp(data.Backward());
+      ExpectScalarsClose(data.y, Reference{}, {Doubles(data.x)}, 1);
+      ExpectScalarsClose(data.dx, GradientOf(Reference{}, 0), {Doubles(data.x), Doubles(data.dy)}, 1);
+    }
   }
 }
 
@@ -50,36 +55,54 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Gelu,
 
 // The left tail, where 1 + tanh u has lost its digits, the bend, and the straight right side.
 TEST(GeluTest, TheWholeCurve) {
-  Data data(1, 400);
-  for (int64_t n = 0; n < 400; ++n) data.x[n] = -6.0f + 0.03f * static_cast<float>(n);
-  RunOp(data.Forward());
-  RunOp(data.Backward());
-  ExpectClose(data.y, Reference{}, {Doubles(data.x)}, 1);
-  ExpectClose(data.dx, GradientOf(Reference{}, 0), {Doubles(data.x), Doubles(data.dy)}, 1);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(1, 400);
+    for (int64_t n = 0; n < 400; ++n) data.x[n] = -6.0f + 0.03f * static_cast<float>(n);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    ExpectScalarsClose(data.y, Reference{}, {Doubles(data.x)}, 1);
+    ExpectScalarsClose(data.dx, GradientOf(Reference{}, 0), {Doubles(data.x), Doubles(data.dy)}, 1);
+  }
 }
 
 TEST(GeluTest, LargeShapeAlongADirection) {
-  Data data(129, 1031);
-  RunOp(data.Backward());
-  ExpectCloseAlong({data.dx}, Reference{}, {Doubles(data.x), Doubles(data.dy)}, 1);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(129, 1031);
+    RunOp(data.Backward());
+    ExpectCloseAlong({data.dx}, Reference{}, {Doubles(data.x), Doubles(data.dy)}, 1);
+  }
 }
 
 TEST(GeluTest, OutputsMayBeInputs) {
-  Data apart(7, 13), in_place(7, 13);
-  RunOp(apart.Forward());
-  RunOp(apart.Backward());
-  GeluBackward backward = in_place.Backward();
-  backward.dx = backward.dy;
-  RunOp(backward);
-  EXPECT_EQ(in_place.dy, apart.dx);
-  GeluForward forward = in_place.Forward();
-  forward.y = forward.x;
-  RunOp(forward);
-  EXPECT_EQ(in_place.x, apart.y);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data apart(7, 13), in_place(7, 13);
+    RunOp(apart.Forward());
+    RunOp(apart.Backward());
+    GeluBackward backward = in_place.Backward();
+    backward.dx = backward.dy;
+    RunOp(backward);
+    EXPECT_EQ(in_place.dy, apart.dx);
+    GeluForward forward = in_place.Forward();
+    forward.y = forward.x;
+    RunOp(forward);
+    EXPECT_EQ(in_place.x, apart.y);
+  }
 }
 
 TEST(GeluTest, BitsDoNotDependOnThreads) {
   ExpectSameBitsForThreads([] {
+    Data data(131, 257);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    return Joined({data.y, data.dx});
+  });
+}
+
+TEST(GeluTest, BitsDoNotDependOnSchedules) {
+  ExpectSameBitsForSchedules([] {
     Data data(131, 257);
     RunOp(data.Forward());
     RunOp(data.Backward());

@@ -21,19 +21,25 @@ double Norm(const Floats& x) {
 }
 
 TEST(GradientNormTest, EqualsASumInLongDouble) {
-  for (const int64_t N : {1, 3, 15, 16, 17, 1031, 65535, 65536, 65537, 200001}) {
-    const Floats x = Normal(N, 1);
-    long double sum = 0;
-    for (const float element : x) sum += static_cast<long double>(element) * static_cast<long double>(element);
-    const double norm = static_cast<double>(std::sqrt(sum));
-    EXPECT_NEAR(Norm(x), norm, norm * 1e-14) << N;
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const int64_t N : {1, 3, 15, 16, 17, 1031, 65535, 65536, 65537, 200001}) {
+      const Floats x = Normal(N, 1);
+      long double sum = 0;
+      for (const float element : x) sum += static_cast<long double>(element) * static_cast<long double>(element);
+      const double norm = static_cast<double>(std::sqrt(sum));
+      EXPECT_NEAR(Norm(x), norm, norm * 1e-14) << N;
+    }
   }
 }
 
 // Squares of both lie outside fp32.
 TEST(GradientNormTest, LargeAndSmallNumbers) {
-  EXPECT_DOUBLE_EQ(Norm({3e30f, 4e30f}), std::hypot(static_cast<double>(3e30f), static_cast<double>(4e30f)));
-  EXPECT_DOUBLE_EQ(Norm({3e-30f, 4e-30f}), std::hypot(static_cast<double>(3e-30f), static_cast<double>(4e-30f)));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    EXPECT_DOUBLE_EQ(Norm({3e30f, 4e30f}), std::hypot(static_cast<double>(3e30f), static_cast<double>(4e30f)));
+    EXPECT_DOUBLE_EQ(Norm({3e-30f, 4e-30f}), std::hypot(static_cast<double>(3e-30f), static_cast<double>(4e-30f)));
+  }
 }
 
 TEST(GradientNormTest, NothingAndZeros) {
@@ -43,27 +49,42 @@ TEST(GradientNormTest, NothingAndZeros) {
 
 // What stops a run must not get lost in a sum.
 TEST(GradientNormTest, NanAndInfinityShow) {
-  Floats x = Normal(70000, 1);
-  x[69999] = std::numeric_limits<float>::infinity();
-  EXPECT_TRUE(std::isinf(Norm(x)));
-  x[5] = std::nanf("");
-  EXPECT_TRUE(std::isnan(Norm(x)));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Floats x = Normal(70000, 1);
+    x[69999] = std::numeric_limits<float>::infinity();
+    EXPECT_TRUE(std::isinf(Norm(x)));
+    x[5] = std::nanf("");
+    EXPECT_TRUE(std::isnan(Norm(x)));
+  }
 }
 
 TEST(GradientNormTest, BitsDoNotDependOnTheSplitIntoRanges) {
-  const Floats x = Normal(5 * GradientNorm::kBlock + 77, 1);
-  const std::vector<double> whole = BlockSums(x);
-  for (int64_t cut = 0; cut < 6; ++cut) {
-    const auto middle = x.begin() + cut * GradientNorm::kBlock;
-    std::vector<double> parts = BlockSums(Floats(x.begin(), middle));
-    const std::vector<double> rest = BlockSums(Floats(middle, x.end()));
-    parts.insert(parts.end(), rest.begin(), rest.end());
-    EXPECT_EQ(parts, whole);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    const Floats x = Normal(5 * GradientNorm::kBlock + 77, 1);
+    const std::vector<double> whole = BlockSums(x);
+    for (int64_t cut = 0; cut < 6; ++cut) {
+      const auto middle = x.begin() + cut * GradientNorm::kBlock;
+      std::vector<double> parts = BlockSums(Floats(x.begin(), middle));
+      const std::vector<double> rest = BlockSums(Floats(middle, x.end()));
+      parts.insert(parts.end(), rest.begin(), rest.end());
+      EXPECT_EQ(parts, whole);
+    }
   }
 }
 
 TEST(GradientNormTest, BitsDoNotDependOnThreads) {
   ExpectSameBitsForThreads([] {
+    const std::vector<double> sums = BlockSums(Normal(300001, 1));
+    Floats bits(2 * sums.size());
+    std::memcpy(bits.data(), sums.data(), sums.size() * sizeof(double));
+    return bits;
+  });
+}
+
+TEST(GradientNormTest, BitsDoNotDependOnSchedules) {
+  ExpectSameBitsForSchedules([] {
     const std::vector<double> sums = BlockSums(Normal(300001, 1));
     Floats bits(2 * sums.size());
     std::memcpy(bits.data(), sums.data(), sums.size() * sizeof(double));

@@ -56,12 +56,12 @@ struct Data {
     if (R > 2) targets[R / 2] = -1;
   }
   LmHeadCrossEntropy Op() {
-    return {.x = View(x, {R, C}),
-            .w = View(w, {V, C}),
+    return {.x = ScalarView(x, {R, C}),
+            .w = ScalarView(w, {V, C}),
             .targets = View(targets, {R}),
             .losses = View(losses, {R}),
             .greedy = View(greedy, {R}),
-            .dx = View(dx, {R, C}),
+            .dx = ScalarView(dx, {R, C}),
             .dw = View(dw, {V, C}),
             .scale = 0.25f};
   }
@@ -86,15 +86,62 @@ class LmHead : public testing::TestWithParam<std::tuple<int, int, int>> {};
 
 TEST_P(LmHead, LossAndGradients) {
   const auto [R, C, V] = GetParam();
-  for (const float z_loss : {0.0f, 0.125f}) {
-    Data data(R, C, V);
-    const Floats start = data.dw;
-    LmHeadCrossEntropy op = data.Op();
-    op.z_loss = z_loss;
-    RunOp(op);
-    data.ExpectLosses();
-    data.ExpectGradients(static_cast<double>(z_loss), start);
+  for (const Backend& backend : AllBackends()) {
+    if (backend.scalar != DType::kF32) continue;  // below
+    const OnBackend on(backend);
+    for (const float z_loss : {0.0f, 0.125f}) {
+      Data data(R, C, V);
+      const Floats start = data.dw;
+      LmHeadCrossEntropy op = data.Op();
+      op.z_loss = z_loss;
+      RunOp(op);
+      data.ExpectLosses();
+      data.ExpectGradients(static_cast<double>(z_loss), start);
+    }
   }
+}
+
+// In bf16 the logits are rounded: each by up to u |z|, which moves a loss by twice that and a probability by that share
+// of itself; dz is rounded once more, dx too.
+TEST_P(LmHead, RoundedLogits) {
+  constexpr double kU = 0x1p-8;
+  const auto [R, C, V] = GetParam();
+  for (const Backend& backend : CudaBackends()) {
+    if (backend.scalar != DType::kBf16) continue;
+    const OnBackend on(backend);
+    Data data(R, C, V);
+    std::fill(data.dw.begin(), data.dw.end(), 0.0f);
+    RunOp(data.Op());
+    const Reference reference = {R, C, V, data.targets};
+    const Arrays<double> in = {Doubles(data.x), Doubles(data.w), std::vector<double>(R, 0.25)};
+    double largest = 0;
+    for (int64_t n = 0; n < R * V; ++n) {
+      double z = 0;
+      for (int64_t c = 0; c < C; ++c) z += in[0][n / V * C + c] * in[1][n % V * C + c];
+      largest = std::max(largest, std::fabs(z));
+    }
+    const std::vector<double> losses = reference(in);
+    for (int64_t r = 0; r < R; ++r) EXPECT_NEAR(data.losses[r], losses[r], 2 * kU * largest + 1e-5) << r;
+    const auto expect_near = [&](const Floats& got, size_t index) {
+      const std::vector<double> wanted = Gradient(reference, in, index);
+      double difference = 0, size = 0;
+      for (size_t i = 0; i < got.size(); ++i) {
+        difference += std::pow(static_cast<double>(got[i]) - wanted[i], 2);
+        size += wanted[i] * wanted[i];
+      }
+      EXPECT_LE(std::sqrt(difference), kU * (2 + 2 * largest) * std::sqrt(size) + 1e-6) << index;
+    };
+    expect_near(data.dx, 0);
+    expect_near(data.dw, 1);
+  }
+}
+
+TEST(LmHeadTest, BitsDoNotDependOnSchedules) {
+  ExpectSameBitsForSchedules([] {
+    Data data(5, 24, 1031);
+    RunOp(data.Op());
+    return Joined({data.losses, data.dx, data.dw});
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, LmHead,

@@ -1,7 +1,8 @@
 #pragma once
 // What tests of ops share. An op has one templated reference, of its forward: double gives values, std::complex<double>
 // gives gradients by the complex step, dF/dx = Im F(x + i h) / h with h = 2^-100, exact to double's last digits (Squire
-// & Trapp 1998). The tolerance follows from the reference too: no figure is set by hand.
+// & Trapp 1998). The tolerance follows from the reference too: no figure is set by hand. The same body runs on every
+// backend (backend.h).
 #include <omp.h>
 
 #include <algorithm>
@@ -14,7 +15,8 @@
 #include "core/base/philox.h"
 #include "core/base/tensor.h"
 #include "gtest/gtest.h"
-#include "kernels/context.h"
+#include "tests/kernels/backend.h"
+#include "tests/kernels/schedules.h"
 
 namespace ingot {
 
@@ -29,6 +31,24 @@ Tensor View(std::vector<Element>& memory, std::initializer_list<int64_t> shape) 
   const Tensor view(memory.data(), DTypeOf<Element>::kValue, shape);
   EXPECT_EQ(Count(view), static_cast<int64_t>(memory.size()));
   return view;
+}
+
+// A bf16 tensor on any backend. Its values are rounded in place, so that a reference sees what the op sees.
+inline Tensor Bf16View(Floats& memory, std::initializer_list<int64_t> shape) {
+  for (float& x : memory) x = ToFloat(ToBf16(x));
+  Tensor view = View(memory, shape);
+  view.dtype = DType::kBf16;
+  return view;
+}
+
+// A tensor of the type that the current backend has for activations and weights; View() is for what is always f32.
+inline Tensor ScalarView(Floats& memory, std::initializer_list<int64_t> shape) {
+  return CurrentBackend().scalar == DType::kBf16 ? Bf16View(memory, shape) : View(memory, shape);
+}
+
+// For references that are given values before the op is: rounds them as ScalarView does.
+inline void RoundScalars(std::initializer_list<Floats*> arrays) {
+  for (Floats* array : arrays) ScalarView(*array, {static_cast<int64_t>(array->size())});
 }
 
 inline Floats Normal(int64_t count, uint64_t stream, double deviation = 1) {
@@ -127,49 +147,71 @@ inline std::vector<double> Sensitivity(const Function& function, const Arrays<do
   return moved;
 }
 
-// |got - v| <= u |v| + u (8 + g) (|v| + sensitivity) + smallest normal, u = 2^-24. g covers a chain of additions of
-// `chain` terms: its square root for random data, all of it for structured data, whose rounding errors point one way
-// (Higham & Mary 2019).
+// Unit roundoff: of f32, and of the backend's activations and weights (ScalarView).
+constexpr double kUnit = 0x1p-24;
+inline double ScalarUnit() { return CurrentBackend().scalar == DType::kBf16 ? 0x1p-8 : kUnit; }
+
+// |got - v| <= output |v| + u (8 + g) (|v| + sensitivity) + smallest normal, u = 2^-24, `output` the unit roundoff of
+// the type that got was stored in. g covers a chain of additions of `chain` terms: its square root for random data, all
+// of it for structured data, whose rounding errors point one way (Higham & Mary 2019). `midway`, if given, is a bound
+// for what each element owes to values that were stored in a shorter type on the way.
 inline void ExpectWithin(const Floats& got, const std::vector<double>& v, const std::vector<double>& sensitivity,
-                         int64_t chain, bool structured = false) {
-  constexpr double kUnit = 0x1p-24;
+                         int64_t chain, bool structured = false, double output = kUnit,
+                         const std::vector<double>& midway = {}) {
   const double g = structured ? static_cast<double>(chain) : std::sqrt(static_cast<double>(chain));
   ASSERT_EQ(got.size(), v.size());
   for (size_t i = 0; i < v.size(); ++i) {
-    const double size = std::fabs(v[i]);
-    const double tolerance = kUnit * size + kUnit * (8 + g) * (size + sensitivity[i]) + 0x1p-126;
+    const double short_stores = midway.empty() ? 0 : midway[i];
+    const double computed = kUnit * (8 + g) * (std::fabs(v[i]) + sensitivity[i]) + short_stores;
+    const double tolerance = output * (std::fabs(v[i]) + computed) + computed + 0x1p-126;
     ASSERT_LE(std::fabs(static_cast<double>(got[i]) - v[i]), tolerance)
         << "element " << i << ": " << got[i] << ", not " << v[i];
   }
 }
 
+// For outputs that are always f32.
 inline void ExpectClose(const Floats& got, const Function& function, const Arrays<double>& in, int64_t chain,
                         bool structured = false) {
   ExpectWithin(got, function(in), Sensitivity(function, in), chain, structured);
 }
 
-// gradients[i], one an input, times random directions against Along() the same directions.
-template <typename Reference>
-void ExpectCloseAlong(const std::vector<Floats>& gradients, const Reference& reference, const Arrays<double>& in,
-                      int64_t chain) {
-  Arrays<double> direction;
-  double sum = 0;
-  for (const Floats& gradient : gradients) {
-    direction.push_back(Doubles(Normal(static_cast<int64_t>(gradient.size()), 100 + direction.size())));
-    for (size_t k = 0; k < gradient.size(); ++k) sum += static_cast<double>(gradient[k]) * direction.back()[k];
-  }
-  ExpectClose({static_cast<float>(sum)}, Along(reference, direction), in, chain);
+// For outputs by ScalarView: computed in f32 from inputs that were rounded before, then rounded once.
+inline void ExpectScalarsClose(const Floats& got, const Function& function, const Arrays<double>& in, int64_t chain,
+                               bool structured = false) {
+  ExpectWithin(got, function(in), Sensitivity(function, in), chain, structured, ScalarUnit());
 }
 
-// Scratch enough for one op, filled with NaN so that reading before writing shows.
-template <typename Op>
-void RunOp(const Op& op) {
-  int64_t bytes = 0;
-  if constexpr (HasScratch<Op>) bytes = op.ScratchBytes();
-  std::vector<char> memory(bytes + 64, static_cast<char>(0xFF));
-  char* const aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
-  Context context(Tensor(aligned, DType::kU8, {bytes}));
-  context.Run(op);
+// gradients[i], one an input, times random directions against Along() the same directions. The gradients of inputs in
+// `scalars` were stored by ScalarView: each element may be off by its rounding, independent of the others', whose sum
+// stays below 8 times the root of the summed squares.
+template <typename Reference>
+void ExpectCloseAlong(const std::vector<Floats>& gradients, const Reference& reference, const Arrays<double>& in,
+                      int64_t chain, const std::vector<size_t>& scalars = {0}) {
+  Arrays<double> direction;
+  double sum = 0, squares = 0;
+  for (const Floats& gradient : gradients) {
+    const size_t i = direction.size();
+    direction.push_back(Doubles(Normal(static_cast<int64_t>(gradient.size()), 100 + i)));
+    const bool scalar = std::count(scalars.begin(), scalars.end(), i) > 0;
+    for (size_t k = 0; k < gradient.size(); ++k) {
+      const double term = static_cast<double>(gradient[k]) * direction.back()[k];
+      sum += term;
+      if (scalar && ScalarUnit() > kUnit) squares += term * term;
+    }
+  }
+  const Function along = Along(reference, direction);
+  const std::vector<double> v = along(in), moved = Sensitivity(along, in);
+  const double rounded = 8 * ScalarUnit() * std::sqrt(squares);
+  const double computed = kUnit * (9 + std::sqrt(static_cast<double>(chain))) * (std::fabs(v[0]) + moved[0]);
+  EXPECT_LE(std::fabs(sum - v[0]), rounded + computed + 0x1p-126) << sum << ", not " << v[0];
+}
+
+inline void ExpectSameBits(const std::vector<Floats>& results, const char* what) {
+  for (size_t i = 1; i < results.size(); ++i) {
+    ASSERT_EQ(results[0].size(), results[i].size());
+    EXPECT_EQ(std::memcmp(results[0].data(), results[i].data(), results[0].size() * sizeof(float)), 0)
+        << what << ' ' << i + 1;
+  }
 }
 
 // Calls body() with 1, 2 and 3 threads; what it returns must be the same to the last bit.
@@ -181,10 +223,16 @@ inline void ExpectSameBitsForThreads(const std::function<Floats()>& body) {
     results.push_back(body());
   }
   omp_set_num_threads(before);
-  for (size_t i = 1; i < results.size(); ++i) {
-    ASSERT_EQ(results[0].size(), results[i].size());
-    EXPECT_EQ(std::memcmp(results[0].data(), results[i].data(), results[0].size() * sizeof(float)), 0)
-        << i + 1 << " threads";
+  ExpectSameBits(results, "threads");
+}
+
+// The same on every CUDA backend, for orders of threads instead of their number.
+inline void ExpectSameBitsForSchedules(const std::function<Floats()>& body) {
+  for (const Backend& backend : CudaBackends()) {
+    const OnBackend on(backend);
+    std::vector<Floats> results;
+    ForEachSchedule([&] { results.push_back(body()); });
+    ExpectSameBits(results, "schedule");
   }
 }
 

@@ -88,11 +88,11 @@ struct Data {
     }
     for (int64_t r = 0; r < s.rows(); ++r) positions[r] = static_cast<int32_t>((r * 3 + 1) % (s.T + 2));
   }
-  Tensor Heads(Floats& x, int64_t heads) { return View(x, {s.B, heads, s.T, s.D}); }
+  Tensor Heads(Floats& x, int64_t heads) { return ScalarView(x, {s.B, heads, s.T, s.D}); }
   QkvRopeForward Forward() {
     QkvRopeForward op = {
-        .qkv = View(qkv, {s.B, s.T, s.row()}), .q = Heads(q, s.H), .k = Heads(k, s.K), .v = Heads(v, s.K)};
-    if (s.norms) op.q_norm = View(q_norm, {s.D}), op.k_norm = View(k_norm, {s.D});
+        .qkv = ScalarView(qkv, {s.B, s.T, s.row()}), .q = Heads(q, s.H), .k = Heads(k, s.K), .v = Heads(v, s.K)};
+    if (s.norms) op.q_norm = ScalarView(q_norm, {s.D}), op.k_norm = ScalarView(k_norm, {s.D});
     if (s.rotates) op.angles = View(angles, {s.T + 2, s.D / 2, 2}), op.positions = View(positions, {s.B, s.T});
     return op;
   }
@@ -105,7 +105,7 @@ struct Data {
                           .k_norm = forward.k_norm,
                           .angles = forward.angles,
                           .positions = forward.positions,
-                          .dqkv = View(dqkv, {s.B, s.T, s.row()})};
+                          .dqkv = ScalarView(dqkv, {s.B, s.T, s.row()})};
     if (s.norms) {
       op.qkv = forward.qkv;
       op.dq_norm = View(dq_norm, {s.D});
@@ -127,17 +127,20 @@ class QkvRope : public testing::TestWithParam<Shape> {};
 
 TEST_P(QkvRope, ForwardAndBackward) {
   const Shape s = GetParam();
-  for (const Values values : kAllValues) {
-    Data data(s, values);
-    const Floats dq_norm = data.dq_norm, dk_norm = data.dk_norm;
-    RunOp(data.Forward());
-    ExpectClose(Joined({data.q, data.k, data.v}), data.reference(), data.In(), s.D, Structured(values));
-    RunOp(data.Backward());
-    ExpectClose(data.dqkv, GradientOf(data.reference(), 0), data.In(), s.D, Structured(values));
-    if (!s.norms) continue;
-    const int64_t terms = s.D + s.rows();
-    ExpectClose(data.dq_norm, GradientOf(data.reference(), 1, dq_norm), data.In(), terms * s.H, Structured(values));
-    ExpectClose(data.dk_norm, GradientOf(data.reference(), 2, dk_norm), data.In(), terms * s.K, Structured(values));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const Values values : kAllValues) {
+      Data data(s, values);
+      const Floats dq_norm = data.dq_norm, dk_norm = data.dk_norm;
+      RunOp(data.Forward());
+      ExpectScalarsClose(Joined({data.q, data.k, data.v}), data.reference(), data.In(), s.D, Structured(values));
+      RunOp(data.Backward());
+      ExpectScalarsClose(data.dqkv, GradientOf(data.reference(), 0), data.In(), s.D, Structured(values));
+      if (!s.norms) continue;
+      const int64_t terms = s.D + s.rows();
+      ExpectClose(data.dq_norm, GradientOf(data.reference(), 1, dq_norm), data.In(), terms * s.H, Structured(values));
+      ExpectClose(data.dk_norm, GradientOf(data.reference(), 2, dk_norm), data.In(), terms * s.K, Structured(values));
+    }
   }
 }
 
@@ -148,29 +151,44 @@ INSTANTIATE_TEST_SUITE_P(Shapes, QkvRope,
                                          Shape{1, 2, 7, 1, 10, true, true}));
 
 TEST(QkvRopeTest, LargeShapeAlongADirection) {
-  for (const int64_t D : {64, 80, 128}) {
-    Data data({2, 33, 4, 2, D, true, true});
-    data.dq_norm.assign(D, 0.0f);
-    data.dk_norm.assign(D, 0.0f);
-    RunOp(data.Forward());
-    ExpectClose(Joined({data.q, data.k, data.v}), data.reference(), data.In(), D);
-    RunOp(data.Backward());
-    ExpectCloseAlong({data.dqkv, data.dq_norm, data.dk_norm, {}}, data.reference(), data.In(), D + 66 * 4);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const int64_t D : {64, 80, 128}) {
+      Data data({2, 33, 4, 2, D, true, true});
+      data.dq_norm.assign(D, 0.0f);
+      data.dk_norm.assign(D, 0.0f);
+      RunOp(data.Forward());
+      ExpectScalarsClose(Joined({data.q, data.k, data.v}), data.reference(), data.In(), D);
+      RunOp(data.Backward());
+      ExpectCloseAlong({data.dqkv, data.dq_norm, data.dk_norm, {}}, data.reference(), data.In(), D + 66 * 4);
+    }
   }
 }
 
 TEST(QkvRopeTest, GradientMayReplaceTheInput) {
-  Data apart({2, 19, 2, 1, 16, true, true}), in_place({2, 19, 2, 1, 16, true, true});
-  RunOp(apart.Backward());
-  QkvRopeBackward backward = in_place.Backward();
-  backward.dqkv = backward.qkv;
-  RunOp(backward);
-  EXPECT_EQ(in_place.qkv, apart.dqkv);
-  EXPECT_EQ(Joined({in_place.dq_norm, in_place.dk_norm}), Joined({apart.dq_norm, apart.dk_norm}));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data apart({2, 19, 2, 1, 16, true, true}), in_place({2, 19, 2, 1, 16, true, true});
+    RunOp(apart.Backward());
+    QkvRopeBackward backward = in_place.Backward();
+    backward.dqkv = backward.qkv;
+    RunOp(backward);
+    EXPECT_EQ(in_place.qkv, apart.dqkv);
+    EXPECT_EQ(Joined({in_place.dq_norm, in_place.dk_norm}), Joined({apart.dq_norm, apart.dk_norm}));
+  }
 }
 
 TEST(QkvRopeTest, BitsDoNotDependOnThreads) {
   ExpectSameBitsForThreads([] {
+    Data data({2, 65, 4, 2, 32, true, true});
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    return Joined({data.q, data.k, data.v, data.dqkv, data.dq_norm, data.dk_norm});
+  });
+}
+
+TEST(QkvRopeTest, BitsDoNotDependOnSchedules) {
+  ExpectSameBitsForSchedules([] {
     Data data({2, 65, 4, 2, 32, true, true});
     RunOp(data.Forward());
     RunOp(data.Backward());

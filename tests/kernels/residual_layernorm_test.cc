@@ -47,23 +47,23 @@ struct Data {
         dw(Normal(C, 7)),
         db(Normal(C, 8)) {}
   ResidualLayerNormForward Forward() {
-    return {.x = View(x, {R, C}),
-            .residual = View(residual, {R, C}),
-            .w = View(w, {C}),
-            .b = View(b, {C}),
-            .sum = View(sum, {R, C}),
-            .y = View(y, {R, C}),
+    return {.x = ScalarView(x, {R, C}),
+            .residual = ScalarView(residual, {R, C}),
+            .w = ScalarView(w, {C}),
+            .b = ScalarView(b, {C}),
+            .sum = ScalarView(sum, {R, C}),
+            .y = ScalarView(y, {R, C}),
             .mean = View(mean, {R}),
             .rstd = View(rstd, {R})};
   }
   ResidualLayerNormBackward Backward() {
-    return {.dy = View(dy, {R, C}),
-            .dsum = View(dsum, {R, C}),
-            .x = View(sum, {R, C}),
-            .w = View(w, {C}),
+    return {.dy = ScalarView(dy, {R, C}),
+            .dsum = ScalarView(dsum, {R, C}),
+            .x = ScalarView(sum, {R, C}),
+            .w = ScalarView(w, {C}),
             .mean = View(mean, {R}),
             .rstd = View(rstd, {R}),
-            .dx = View(dx, {R, C}),
+            .dx = ScalarView(dx, {R, C}),
             .dw = View(dw, {C}),
             .db = View(db, {C})};
   }
@@ -78,19 +78,39 @@ struct Data {
   Floats x, residual, w, b, dy, dsum, sum, y, mean, rstd, dx, dw, db;
 };
 
+// Forward against the reference. The norm reads the sum as it was stored.
+void ExpectForward(const Data& data, bool structured = false) {
+  const auto all = data.reference();
+  const auto part = [&](bool of_sum) {
+    return [all, of_sum, n = data.R * data.C](const Arrays<double>& in) {
+      const std::vector<double> out = all(in);
+      return of_sum ? std::vector<double>(out.begin() + n, out.end())
+                    : std::vector<double>(out.begin(), out.begin() + n);
+    };
+  };
+  Arrays<double> in = data.ForwardIn();
+  ExpectScalarsClose(data.sum, part(true), in, 1, structured);
+  in[0] = Doubles(data.sum);
+  in[1].assign(in[1].size(), 0.0);
+  ExpectScalarsClose(data.y, part(false), in, data.C, structured);
+}
+
 class ResidualLayerNorm : public testing::TestWithParam<std::tuple<int, int>> {};
 
 TEST_P(ResidualLayerNorm, ForwardAndBackward) {
   const auto [R, C] = GetParam();
-  for (const Values values : kAllValues) {
-    Data data(R, C, values);
-    const Floats dw = data.dw, db = data.db;
-    RunOp(data.Forward());
-    ExpectClose(Joined({data.y, data.sum}), data.reference(), data.ForwardIn(), C, Structured(values));
-    RunOp(data.Backward());
-    ExpectClose(data.dx, GradientOf(data.reference(), 0), data.BackwardIn(), C, Structured(values));
-    ExpectClose(data.dw, GradientOf(data.reference(), 2, dw), data.BackwardIn(), R + C, Structured(values));
-    ExpectClose(data.db, GradientOf(data.reference(), 3, db), data.BackwardIn(), R, Structured(values));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const Values values : kAllValues) {
+      Data data(R, C, values);
+      const Floats dw = data.dw, db = data.db;
+      RunOp(data.Forward());
+      ExpectForward(data, Structured(values));
+      RunOp(data.Backward());
+      ExpectScalarsClose(data.dx, GradientOf(data.reference(), 0), data.BackwardIn(), C, Structured(values));
+      ExpectClose(data.dw, GradientOf(data.reference(), 2, dw), data.BackwardIn(), R + C, Structured(values));
+      ExpectClose(data.db, GradientOf(data.reference(), 3, db), data.BackwardIn(), R, Structured(values));
+    }
   }
 }
 
@@ -99,65 +119,86 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ResidualLayerNorm,
                                          std::tuple(17, 24), std::tuple(65, 3), std::tuple(9, 33), std::tuple(1, 257)));
 
 TEST(ResidualLayerNormTest, LargeShape) {
-  Data data(130, 769);
-  data.dw.assign(data.C, 0.0f);
-  data.db.assign(data.C, 0.0f);
-  RunOp(data.Forward());
-  RunOp(data.Backward());
-  ExpectClose(Joined({data.y, data.sum}), data.reference(), data.ForwardIn(), data.C);
-  ExpectCloseAlong({data.dx, {}, data.dw, data.db}, data.reference(), data.BackwardIn(), data.R + data.C);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(130, 769);
+    data.dw.assign(data.C, 0.0f);
+    data.db.assign(data.C, 0.0f);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    ExpectForward(data);
+    ExpectCloseAlong({data.dx, {}, data.dw, data.db}, data.reference(), data.BackwardIn(), data.R + data.C);
+  }
 }
 
 // A mean far from 0 must not cost the digits of what stands out from it.
 TEST(ResidualLayerNormTest, LargeMean) {
-  Data data(4, 96);
-  for (float& x : data.x) x += 1000.0f;
-  RunOp(data.Forward());
-  ExpectClose(Joined({data.y, data.sum}), data.reference(), data.ForwardIn(), data.C);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(4, 96);
+    for (float& x : data.x) x += 1000.0f;
+    RunOp(data.Forward());
+    ExpectForward(data);
+  }
 }
 
 TEST(ResidualLayerNormTest, WithoutResidual) {
-  Data data(5, 7), plain(5, 7);
-  std::fill(data.residual.begin(), data.residual.end(), 0.0f);
-  RunOp(data.Forward());
-  ResidualLayerNormForward forward = plain.Forward();
-  forward.residual = forward.sum = {};
-  RunOp(forward);
-  EXPECT_EQ(plain.y, data.y);
-  EXPECT_EQ(plain.mean, data.mean);
-  EXPECT_EQ(plain.rstd, data.rstd);
-  std::fill(data.dsum.begin(), data.dsum.end(), 0.0f);
-  RunOp(data.Backward());
-  plain.sum = plain.x;
-  ResidualLayerNormBackward backward = plain.Backward();
-  backward.dsum = {};
-  RunOp(backward);
-  EXPECT_EQ(Joined({plain.dx, plain.dw, plain.db}), Joined({data.dx, data.dw, data.db}));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(5, 7), plain(5, 7);
+    std::fill(data.residual.begin(), data.residual.end(), 0.0f);
+    RunOp(data.Forward());
+    ResidualLayerNormForward forward = plain.Forward();
+    forward.residual = forward.sum = {};
+    RunOp(forward);
+    EXPECT_EQ(plain.y, data.y);
+    EXPECT_EQ(plain.mean, data.mean);
+    EXPECT_EQ(plain.rstd, data.rstd);
+    std::fill(data.dsum.begin(), data.dsum.end(), 0.0f);
+    RunOp(data.Backward());
+    plain.sum = plain.x;
+    ResidualLayerNormBackward backward = plain.Backward();
+    backward.dsum = {};
+    RunOp(backward);
+    EXPECT_EQ(Joined({plain.dx, plain.dw, plain.db}), Joined({data.dx, data.dw, data.db}));
+  }
 }
 
 TEST(ResidualLayerNormTest, OutputsMayBeInputs) {
-  Data apart(6, 19), in_place(6, 19), in_dy(6, 19);
-  RunOp(apart.Forward());
-  RunOp(apart.Backward());
-  ResidualLayerNormForward forward = in_place.Forward();
-  forward.sum = forward.x;
-  RunOp(forward);
-  EXPECT_EQ(in_place.x, apart.sum);
-  EXPECT_EQ(in_place.y, apart.y);
-  in_place.sum = in_place.x;
-  ResidualLayerNormBackward backward = in_place.Backward();
-  backward.dx = backward.dsum;
-  RunOp(backward);
-  EXPECT_EQ(Joined({in_place.dsum, in_place.dw, in_place.db}), Joined({apart.dx, apart.dw, apart.db}));
-  RunOp(in_dy.Forward());
-  backward = in_dy.Backward();
-  backward.dx = backward.dy;
-  RunOp(backward);
-  EXPECT_EQ(Joined({in_dy.dy, in_dy.dw, in_dy.db}), Joined({apart.dx, apart.dw, apart.db}));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data apart(6, 19), in_place(6, 19), in_dy(6, 19);
+    RunOp(apart.Forward());
+    RunOp(apart.Backward());
+    ResidualLayerNormForward forward = in_place.Forward();
+    forward.sum = forward.x;
+    RunOp(forward);
+    EXPECT_EQ(in_place.x, apart.sum);
+    EXPECT_EQ(in_place.y, apart.y);
+    in_place.sum = in_place.x;
+    ResidualLayerNormBackward backward = in_place.Backward();
+    backward.dx = backward.dsum;
+    RunOp(backward);
+    EXPECT_EQ(Joined({in_place.dsum, in_place.dw, in_place.db}), Joined({apart.dx, apart.dw, apart.db}));
+    RunOp(in_dy.Forward());
+    backward = in_dy.Backward();
+    backward.dx = backward.dy;
+    RunOp(backward);
+    EXPECT_EQ(Joined({in_dy.dy, in_dy.dw, in_dy.db}), Joined({apart.dx, apart.dw, apart.db}));
+  }
 }
 
 TEST(ResidualLayerNormTest, BitsDoNotDependOnThreads) {
   ExpectSameBitsForThreads([] {
+    Data data(131, 257);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    return Joined({data.y, data.sum, data.mean, data.rstd, data.dx, data.dw, data.db});
+  });
+}
+
+TEST(ResidualLayerNormTest, BitsDoNotDependOnSchedules) {
+  ExpectSameBitsForSchedules([] {
     Data data(131, 257);
     RunOp(data.Forward());
     RunOp(data.Backward());

@@ -44,23 +44,24 @@ struct Data {
         dx(Nans(R * C)),
         dw(Normal(C, 6)) {}
   ResidualRmsNormForward Forward() {
-    return {.x = View(x, {R, C}),
-            .residual = View(residual, {R, C}),
-            .w = View(w, {C}),
-            .sum = View(sum, {R, C}),
-            .y = View(y, {R, C}),
+    return {.x = ScalarView(x, {R, C}),
+            .residual = ScalarView(residual, {R, C}),
+            .w = ScalarView(w, {C}),
+            .sum = ScalarView(sum, {R, C}),
+            .y = ScalarView(y, {R, C}),
             .rstd = View(rstd, {R})};
   }
   ResidualRmsNormBackward Backward() {
-    return {.dy = View(dy, {R, C}),
-            .dsum = View(dsum, {R, C}),
-            .x = View(sum, {R, C}),
-            .w = View(w, {C}),
+    return {.dy = ScalarView(dy, {R, C}),
+            .dsum = ScalarView(dsum, {R, C}),
+            .x = ScalarView(sum, {R, C}),
+            .w = ScalarView(w, {C}),
             .rstd = View(rstd, {R}),
-            .dx = View(dx, {R, C}),
+            .dx = ScalarView(dx, {R, C}),
             .dw = View(dw, {C})};
   }
   Reference reference() const { return {R, C, static_cast<double>(1e-6f)}; }
+  Arrays<double> ForwardIn() const { return {Doubles(x), Doubles(residual), Doubles(w)}; }
   // The gradients are those at the sum that forward left.
   Arrays<double> BackwardIn() const {
     return {Doubles(sum), std::vector<double>(R * C), Doubles(w), Doubles(Joined({dy, dsum}))};
@@ -86,21 +87,41 @@ std::vector<double> Dx(const Arrays<double>& in) {
   return dx;
 }
 
+// Forward against the reference. The norm reads the sum as it was stored.
+void ExpectForward(const Data& data, bool structured = false) {
+  const auto all = data.reference();
+  const auto part = [&](bool of_sum) {
+    return [all, of_sum, n = data.R * data.C](const Arrays<double>& in) {
+      const std::vector<double> out = all(in);
+      return of_sum ? std::vector<double>(out.begin() + n, out.end())
+                    : std::vector<double>(out.begin(), out.begin() + n);
+    };
+  };
+  Arrays<double> in = data.ForwardIn();
+  ExpectScalarsClose(data.sum, part(true), in, 1, structured);
+  in[0] = Doubles(data.sum);
+  in[1].assign(in[1].size(), 0.0);
+  ExpectScalarsClose(data.y, part(false), in, data.C, structured);
+}
+
 class ResidualRmsNorm : public testing::TestWithParam<std::tuple<int, int>> {};
 
 TEST_P(ResidualRmsNorm, ForwardAndBackward) {
   const auto [R, C] = GetParam();
-  for (const Values values : kAllValues) {
-    Data data(R, C, values);
-    const Floats start = data.dw;
-    RunOp(data.Forward());
-    ExpectClose(Joined({data.y, data.sum}), data.reference(),
-                {Doubles(data.x), Doubles(data.residual), Doubles(data.w)}, C, Structured(values));
-    RunOp(data.Backward());
-    const Arrays<double> in = {Doubles(data.dy), Doubles(data.dsum), Doubles(data.sum), Doubles(data.w),
-                               Doubles(data.rstd)};
-    ExpectWithin(data.dx, Gradient(data.reference(), data.BackwardIn(), 0), Sensitivity(Dx, in), C, Structured(values));
-    ExpectClose(data.dw, GradientOf(data.reference(), 2, start), data.BackwardIn(), R + C, Structured(values));
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const Values values : kAllValues) {
+      Data data(R, C, values);
+      const Floats start = data.dw;
+      RunOp(data.Forward());
+      ExpectForward(data, Structured(values));
+      RunOp(data.Backward());
+      const Arrays<double> in = {Doubles(data.dy), Doubles(data.dsum), Doubles(data.sum), Doubles(data.w),
+                                 Doubles(data.rstd)};
+      ExpectWithin(data.dx, Gradient(data.reference(), data.BackwardIn(), 0), Sensitivity(Dx, in), C,
+                   Structured(values), ScalarUnit());
+      ExpectClose(data.dw, GradientOf(data.reference(), 2, start), data.BackwardIn(), R + C, Structured(values));
+    }
   }
 }
 
@@ -109,60 +130,77 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ResidualRmsNorm,
                                          std::tuple(17, 24), std::tuple(65, 3), std::tuple(9, 33), std::tuple(1, 257)));
 
 TEST(ResidualRmsNormTest, LargeShape) {
-  Data data(130, 769);
-  data.dw.assign(data.C, 0.0f);
-  RunOp(data.Forward());
-  RunOp(data.Backward());
-  const Reference reference = data.reference();
-  ExpectClose(Joined({data.y, data.sum}), reference, {Doubles(data.x), Doubles(data.residual), Doubles(data.w)},
-              data.C);
-  ExpectCloseAlong({data.dx, {}, data.dw}, reference, data.BackwardIn(), data.R + data.C);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(130, 769);
+    data.dw.assign(data.C, 0.0f);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    const Reference reference = data.reference();
+    ExpectForward(data);
+    ExpectCloseAlong({data.dx, {}, data.dw}, reference, data.BackwardIn(), data.R + data.C);
+  }
 }
 
 TEST(ResidualRmsNormTest, WithoutResidual) {
-  Data data(5, 7), plain(5, 7);
-  std::fill(data.residual.begin(), data.residual.end(), 0.0f);
-  RunOp(data.Forward());
-  ResidualRmsNormForward forward = plain.Forward();
-  forward.residual = forward.sum = {};
-  RunOp(forward);
-  EXPECT_EQ(plain.y, data.y);
-  EXPECT_EQ(plain.rstd, data.rstd);
-  std::fill(data.dsum.begin(), data.dsum.end(), 0.0f);
-  RunOp(data.Backward());
-  plain.sum = plain.x;
-  ResidualRmsNormBackward backward = plain.Backward();
-  backward.dsum = {};
-  RunOp(backward);
-  EXPECT_EQ(plain.dx, data.dx);
-  EXPECT_EQ(plain.dw, data.dw);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(5, 7), plain(5, 7);
+    std::fill(data.residual.begin(), data.residual.end(), 0.0f);
+    RunOp(data.Forward());
+    ResidualRmsNormForward forward = plain.Forward();
+    forward.residual = forward.sum = {};
+    RunOp(forward);
+    EXPECT_EQ(plain.y, data.y);
+    EXPECT_EQ(plain.rstd, data.rstd);
+    std::fill(data.dsum.begin(), data.dsum.end(), 0.0f);
+    RunOp(data.Backward());
+    plain.sum = plain.x;
+    ResidualRmsNormBackward backward = plain.Backward();
+    backward.dsum = {};
+    RunOp(backward);
+    EXPECT_EQ(plain.dx, data.dx);
+    EXPECT_EQ(plain.dw, data.dw);
+  }
 }
 
 TEST(ResidualRmsNormTest, OutputsMayBeInputs) {
-  Data apart(6, 19), in_place(6, 19), in_dy(6, 19);
-  RunOp(apart.Forward());
-  RunOp(apart.Backward());
-  ResidualRmsNormForward forward = in_place.Forward();
-  forward.sum = forward.x;
-  RunOp(forward);
-  EXPECT_EQ(in_place.x, apart.sum);
-  EXPECT_EQ(in_place.y, apart.y);
-  in_place.sum = in_place.x;
-  ResidualRmsNormBackward backward = in_place.Backward();
-  backward.dx = backward.dsum;
-  RunOp(backward);
-  EXPECT_EQ(in_place.dsum, apart.dx);
-  EXPECT_EQ(in_place.dw, apart.dw);
-  RunOp(in_dy.Forward());
-  backward = in_dy.Backward();
-  backward.dx = backward.dy;
-  RunOp(backward);
-  EXPECT_EQ(in_dy.dy, apart.dx);
-  EXPECT_EQ(in_dy.dw, apart.dw);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data apart(6, 19), in_place(6, 19), in_dy(6, 19);
+    RunOp(apart.Forward());
+    RunOp(apart.Backward());
+    ResidualRmsNormForward forward = in_place.Forward();
+    forward.sum = forward.x;
+    RunOp(forward);
+    EXPECT_EQ(in_place.x, apart.sum);
+    EXPECT_EQ(in_place.y, apart.y);
+    in_place.sum = in_place.x;
+    ResidualRmsNormBackward backward = in_place.Backward();
+    backward.dx = backward.dsum;
+    RunOp(backward);
+    EXPECT_EQ(in_place.dsum, apart.dx);
+    EXPECT_EQ(in_place.dw, apart.dw);
+    RunOp(in_dy.Forward());
+    backward = in_dy.Backward();
+    backward.dx = backward.dy;
+    RunOp(backward);
+    EXPECT_EQ(in_dy.dy, apart.dx);
+    EXPECT_EQ(in_dy.dw, apart.dw);
+  }
 }
 
 TEST(ResidualRmsNormTest, BitsDoNotDependOnThreads) {
   ExpectSameBitsForThreads([] {
+    Data data(131, 257);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    return Joined({data.y, data.sum, data.rstd, data.dx, data.dw});
+  });
+}
+
+TEST(ResidualRmsNormTest, BitsDoNotDependOnSchedules) {
+  ExpectSameBitsForSchedules([] {
     Data data(131, 257);
     RunOp(data.Forward());
     RunOp(data.Backward());

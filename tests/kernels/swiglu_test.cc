@@ -30,13 +30,15 @@ struct Data {
         y(Nans(R * F)),
         dy(Normal(R * F, 2)),
         dgate_up(Nans(2 * R * F)) {}
-  SwigluForward Forward() { return {.gate_up = View(gate_up, {R, 2 * F}), .y = View(y, {R, F})}; }
+  SwigluForward Forward() { return {.gate_up = ScalarView(gate_up, {R, 2 * F}), .y = ScalarView(y, {R, F})}; }
   SwigluBackward Backward() {
-    return {.dy = View(dy, {R, F}), .gate_up = View(gate_up, {R, 2 * F}), .dgate_up = View(dgate_up, {R, 2 * F})};
+    return {.dy = ScalarView(dy, {R, F}),
+            .gate_up = ScalarView(gate_up, {R, 2 * F}),
+            .dgate_up = ScalarView(dgate_up, {R, 2 * F})};
   }
   void ExpectGradient() {
     RunOp(Backward());
-    ExpectClose(dgate_up, GradientOf(Reference{R, F}, 0), {Doubles(gate_up), Doubles(dy)}, 1);
+    ExpectScalarsClose(dgate_up, GradientOf(Reference{R, F}, 0), {Doubles(gate_up), Doubles(dy)}, 1);
   }
   int64_t R, F;
   Floats gate_up, y, dy, dgate_up;
@@ -46,11 +48,14 @@ class Swiglu : public testing::TestWithParam<std::tuple<int, int>> {};
 
 TEST_P(Swiglu, ForwardAndBackward) {
   const auto [R, F] = GetParam();
-  for (const Values values : kAllValues) {
-    Data data(R, F, values);
-    RunOp(data.Forward());
-    ExpectClose(data.y, Reference{R, F}, {Doubles(data.gate_up)}, 1);
-    data.ExpectGradient();
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const Values values : kAllValues) {
+      Data data(R, F, values);
+      RunOp(data.Forward());
+      ExpectScalarsClose(data.y, Reference{R, F}, {Doubles(data.gate_up)}, 1);
+      data.ExpectGradient();
+    }
   }
 }
 
@@ -60,30 +65,48 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Swiglu,
 
 // Gates from -80, where the sigmoid is nearly denormal, to 80, where it is 1.
 TEST(SwigluTest, TheWholeCurve) {
-  Data data(1, 320);
-  for (int64_t f = 0; f < 320; ++f) data.gate_up[f] = -80.0f + 0.5f * static_cast<float>(f);
-  RunOp(data.Forward());
-  ExpectClose(data.y, Reference{1, 320}, {Doubles(data.gate_up)}, 1);
-  data.ExpectGradient();
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(1, 320);
+    for (int64_t f = 0; f < 320; ++f) data.gate_up[f] = -80.0f + 0.5f * static_cast<float>(f);
+    RunOp(data.Forward());
+    ExpectScalarsClose(data.y, Reference{1, 320}, {Doubles(data.gate_up)}, 1);
+    data.ExpectGradient();
+  }
 }
 
 TEST(SwigluTest, LargeShapeAlongADirection) {
-  Data data(129, 1031);
-  RunOp(data.Backward());
-  ExpectCloseAlong({data.dgate_up}, Reference{129, 1031}, {Doubles(data.gate_up), Doubles(data.dy)}, 1);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data data(129, 1031);
+    RunOp(data.Backward());
+    ExpectCloseAlong({data.dgate_up}, Reference{129, 1031}, {Doubles(data.gate_up), Doubles(data.dy)}, 1);
+  }
 }
 
 TEST(SwigluTest, GradientMayReplaceTheInput) {
-  Data apart(7, 13), in_place(7, 13);
-  RunOp(apart.Backward());
-  SwigluBackward backward = in_place.Backward();
-  backward.dgate_up = backward.gate_up;
-  RunOp(backward);
-  EXPECT_EQ(in_place.gate_up, apart.dgate_up);
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Data apart(7, 13), in_place(7, 13);
+    RunOp(apart.Backward());
+    SwigluBackward backward = in_place.Backward();
+    backward.dgate_up = backward.gate_up;
+    RunOp(backward);
+    EXPECT_EQ(in_place.gate_up, apart.dgate_up);
+  }
 }
 
 TEST(SwigluTest, BitsDoNotDependOnThreads) {
   ExpectSameBitsForThreads([] {
+    Data data(131, 257);
+    RunOp(data.Forward());
+    RunOp(data.Backward());
+    return Joined({data.y, data.dgate_up});
+  });
+}
+
+TEST(SwigluTest, BitsDoNotDependOnSchedules) {
+  ExpectSameBitsForSchedules([] {
     Data data(131, 257);
     RunOp(data.Forward());
     RunOp(data.Backward());

@@ -33,7 +33,9 @@ void ExpectEqual(const TokenizerModel& a, const TokenizerModel& b) {
   EXPECT_EQ(a.pattern, b.pattern);
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.merges, b.merges);
-  EXPECT_EQ(a.special_ids, b.special_ids);
+  EXPECT_EQ(a.added, b.added);
+  EXPECT_EQ(a.nfc, b.nfc);
+  EXPECT_EQ(a.around, b.around);
   EXPECT_EQ(a.whole_piece_first, b.whole_piece_first);
 }
 
@@ -103,9 +105,63 @@ TEST(TokenizerJsonTest, AddedTokensBehindTheVocabulary) {
   for (const json& token : file["added_tokens"]) file["model"]["vocab"].erase(token["content"].get<std::string>());
   const auto read = ParseTokenizerJson(file.dump(), "it");
   ASSERT_TRUE(read.ok()) << Error(read);
-  ExpectEqual(*read, model);
+  TokenizerModel behind = model;
+  for (AddedToken& token : behind.added) token.in_vocabulary = false;
+  ExpectEqual(*read, behind);
+  EXPECT_EQ(json::parse(WriteTokenizerJson(*read)), file);
   file["added_tokens"].erase(3);  // tokenizers would move the rest down by one
   EXPECT_THAT(Error(ParseTokenizerJson(file.dump(), "it")), HasSubstr("where the vocabulary gives it 319"));
+}
+
+// What the files of Qwen and Llama 3 ask for beside vocabulary and merges comes back as it was.
+TEST(TokenizerJsonTest, NormalizerTemplateAndFlagsComeBack) {
+  TokenizerModel model = SmallModel(SplitPattern::kLlama3);
+  model.nfc = true;
+  model.whole_piece_first = true;
+  for (AddedToken& token : model.added) token.in_vocabulary = false;
+  model.added[1].lstrip = model.added[2].rstrip = model.added[3].single_word = model.added[4].normalized = true;
+  model.added[5].special = false;
+  const int32_t begin = model.added[0].id, end = model.added[1].id;
+  const TemplatePart a{.sequence = 'A'}, b{.sequence = 'B', .type_id = 1};
+  model.around = {.single = {{.id = begin}, a, {.id = end}},
+                  .pair = {{.id = begin}, a, {.id = begin, .type_id = 1}, b}};
+  ASSERT_TRUE(Validate(model).ok()) << Validate(model);
+  const std::string text = WriteTokenizerJson(model);
+  const auto read = ParseTokenizerJson(text, "it");
+  ASSERT_TRUE(read.ok()) << Error(read);
+  ExpectEqual(*read, model);
+  EXPECT_EQ(WriteTokenizerJson(*read), text);
+  json file = json::parse(text);
+  file["post_processor"] = file["post_processor"]["processors"][1];  // as older files have it
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", {file["normalizer"]}}};
+  const auto older = ParseTokenizerJson(file.dump(), "it");
+  ASSERT_TRUE(older.ok()) << Error(older);
+  ExpectEqual(*older, model);
+}
+
+TEST(TokenizerJsonTest, TemplatesOfOtherTokensAreRefused) {
+  TokenizerModel model = SmallModel(SplitPattern::kQwen2);
+  model.around.single = {{.id = model.added[0].id}, {.sequence = 'A'}};
+  const json good = json::parse(WriteTokenizerJson(model));
+  const struct {
+    const char* pointer;
+    json value;
+    const char* error;
+  } kChanges[] = {
+      {"/0", {{"type", "Metaspace"}}, "processors[0].type"},
+      {"/1/type", "ByteLevel", "processors[1].type"},
+      {"/1/single/0/SpecialToken/id", "<|none|>", "single[0].SpecialToken.id"},
+      {"/1/single/0/SpecialToken/type_id", -1, "single[0].SpecialToken.type_id"},
+      {"/1/single/1/Sequence/id", "C", "single[1].Sequence.id"},
+      {"/1/single/1", {{"SpecialToken", {{"id", "<|endoftext|>"}, {"type_id", 0}}}}, "holds sequence A once"},
+      {"/1/special_tokens/<|endoftext|>/ids", {1, 2}, "the one id that added_tokens gives"},
+      {"/1/pair", 1, "pair is 1"},
+  };
+  for (const auto& change : kChanges) {
+    json file = good;
+    file["post_processor"]["processors"][json::json_pointer(change.pointer)] = change.value;
+    EXPECT_THAT(Error(ParseTokenizerJson(file.dump(), "it")), HasSubstr(change.error)) << change.pointer;
+  }
 }
 
 // Each change of one field, and what the error says.
@@ -118,10 +174,11 @@ TEST(TokenizerJsonTest, RefusesByField) {
   } kChanges[] = {
       {"/version", "2.0", "top level.version is \"2.0\""},
       {"/extra", 1, "top level.extra is not supported"},
-      {"/normalizer", {{"type", "NFC"}}, "top level.normalizer is {\"type\":\"NFC\"}"},
+      {"/normalizer", {{"type", "NFKC"}}, "normalizer is {\"type\":\"NFKC\"}, expected null or NFC"},
       {"/truncation", {{"max_length", 5}}, "top level.truncation"},
       {"/decoder", nullptr, "decoder is null"},
-      {"/post_processor", {{"type", "TemplateProcessing"}}, "post_processor.type"},
+      {"/post_processor", {{"type", "RobertaProcessing"}}, "post_processor.type"},
+      {"/post_processor", {{"type", "TemplateProcessing"}}, "post_processor.special_tokens"},
       {"/pre_tokenizer", nullptr, "pre_tokenizer is null"},
       {"/pre_tokenizer/type", "Whitespace", "pre_tokenizer.type"},
       {"/pre_tokenizer/pretokenizers/0/pattern/Regex", "\\w+", "pre_tokenizer.pretokenizers[0].pattern"},
@@ -131,9 +188,9 @@ TEST(TokenizerJsonTest, RefusesByField) {
       {"/pre_tokenizer/pretokenizers/1/use_regex", true, "pretokenizers[1].use_regex"},
       {"/pre_tokenizer/pretokenizers/2", {{"type", "Digits"}}, "expected two"},
       {"/added_tokens", 5, "added_tokens is 5"},
-      {"/added_tokens/0/lstrip", true, "added_tokens[0].lstrip"},
-      {"/added_tokens/1/special", false, "added_tokens[1].special"},
-      {"/added_tokens/1/normalized", true, "added_tokens[1].normalized"},
+      {"/added_tokens/0/lstrip", 1, "added_tokens[0].lstrip"},
+      {"/added_tokens/1/special", "no", "added_tokens[1].special"},
+      {"/added_tokens/1/content", "<|endoftext|>", "added_tokens: \"<|endoftext|>\" has id 317"},
       {"/added_tokens/2/id", -1, "added_tokens[2].id"},
       {"/added_tokens/2/content", "", "added_tokens[2].content"},
       {"/model", nullptr, "model is null"},
@@ -147,7 +204,7 @@ TEST(TokenizerJsonTest, RefusesByField) {
       {"/model/vocab/a", 0, "id 0 occurs twice"},
       {"/model/vocab/a", -5, "model.vocab[\"a\"] is -5"},
       {"/model/vocab/a", 1.5, "model.vocab[\"a\"] is 1.5"},
-      {"/model/vocab/a b", 380, "neither of the byte alphabet nor a special token"},
+      {"/model/vocab/a b", 380, "neither of the byte alphabet nor an added token"},
       {"/model/merges/0", {"a", "zzz"}, "model.merges[0]: \"zzz\" is not in model.vocab"},
       {"/model/merges/1", "a b c", "model.merges[1] is"},
       {"/model/merges/1", {"a"}, "model.merges[1] is"},
@@ -271,7 +328,8 @@ TEST(TiktokenFileTest, UnreachableTokensAreKept) {
   ASSERT_TRUE(model.ok()) << Error(model);
   EXPECT_EQ(model->merges.size(), 1u);
   EXPECT_TRUE(model->whole_piece_first);
-  EXPECT_THAT(model->special_ids, ElementsAre(258, 259));
+  EXPECT_EQ(FindSpecialToken(*model, "<s>"), 258);
+  EXPECT_EQ(FindSpecialToken(*model, "</s>"), 259);
 }
 
 TEST(TiktokenFileTest, Errors) {

@@ -148,7 +148,7 @@ TEST(TrainerTest, VocabularyOrder) {
   for (int id = 0; id < 256; ++id) EXPECT_EQ(model->tokens[id], std::string(1, static_cast<char>(kAlphabet[id])));
   EXPECT_EQ(model->tokens[256], "ab");
   EXPECT_EQ(model->tokens[257], kEndOfText);
-  EXPECT_EQ(model->special_ids.size(), 64u);
+  EXPECT_EQ(CountSpecial(*model), 64);
   EXPECT_EQ(model->tokens.size(), 321u);
 }
 

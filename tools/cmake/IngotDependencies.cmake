@@ -10,6 +10,7 @@ find_package(simdjson REQUIRED)
 # Not by oneDNN's own CMake package: Debian's asks for OpenCL headers, which nothing here includes.
 find_library(INGOT_DNNL NAMES dnnl REQUIRED)
 find_library(INGOT_OPENBLAS NAMES openblas REQUIRED PATH_SUFFIXES openblas-openmp)
+find_library(INGOT_GLOO NAMES gloo REQUIRED)
 find_library(INGOT_BOOST_CONTEXT NAMES boost_context REQUIRED)
 find_library(INGOT_ZSTD NAMES zstd REQUIRED)
 if(INGOT_TESTS)

@@ -14,13 +14,13 @@
 #include "core/base/status_macros.h"
 #include "core/training/config.h"
 #include "core/training/evaluate.h"
+#include "core/training/matmul_peak.h"
 #include "core/training/optimizer.h"
 #include "core/training/trainer.h"
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/roof.h"
-#include "kernels/fill.h"
 #include "tools/ingot/bench.h"
 #include "tools/ingot/command.h"
+#include "tools/ingot/device.h"
 
 namespace ingot {
 namespace {
@@ -30,6 +30,7 @@ struct StepFlags {
   std::vector<std::string> settings;
   int64_t micro_batch = 0, sequence_length = 0;
   int64_t repeat = 5;
+  std::string device;
   bool json = false;
 };
 
@@ -49,45 +50,48 @@ TokenBatch RandomBatch(const ModelDims& dims, const RunShape& shape) {
 }
 
 // Forward, backward, norm and AdamW of one micro-batch.
-double SecondsOfStep(Model& model, Optimizer& optimizer, TokenBatch& batch, float z_loss, int64_t step) {
+absl::StatusOr<double> SecondsOfStep(Model& model, Optimizer& optimizer, TokenBatch& batch, float z_loss,
+                                     int64_t step) {
   const auto start = std::chrono::steady_clock::now();
-  Context ctx;
-  ctx.Run(Fill{.y = model.gradients(), .value = 0});
-  model.Accumulate(InputOf(batch, false), 1.0f / static_cast<float>(batch.target_count), z_loss);
-  const double norm = optimizer.GradientNorm(model.gradients());
-  optimizer.Apply(step, 1e-4, norm, model.parameters(), model.gradients());
+  model.ZeroGradients();
+  INGOT_RETURN_IF_ERROR(
+      model.Accumulate(InputOf(batch, false), 1.0f / static_cast<float>(batch.target_count), z_loss).status());
+  INGOT_ASSIGN_OR_RETURN(const double norm, optimizer.GradientNorm());
+  optimizer.Apply(step, 1e-4, norm);
+  INGOT_RETURN_IF_ERROR(model.backend()->Wait());
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-absl::StatusOr<RunConfig> ConfigOf(const StepFlags& flags) {
+absl::StatusOr<RunConfig> ConfigOf(const StepFlags& flags, Device device) {
   std::vector<std::string> settings = flags.settings;
   if (flags.micro_batch > 0) settings.push_back("training.micro_batch=" + std::to_string(flags.micro_batch));
   if (flags.sequence_length > 0) settings.push_back("data.sequence_length=" + std::to_string(flags.sequence_length));
   settings.push_back("training.tokens_per_step=0");  // a step of this bench is one micro-batch
-  INGOT_ASSIGN_OR_RETURN(RunConfig config, LoadConfig(flags.config, settings, /*needs_data=*/false));
+  INGOT_ASSIGN_OR_RETURN(RunConfig config, LoadConfig(flags.config, settings, /*needs_data=*/false, device));
   constexpr int64_t kVocabulary = 1024;  // of presets that leave it to the dataset
   if (config.model().vocabulary() == 0) config.mutable_model()->set_vocabulary(kVocabulary);
   return config;
 }
 
 absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
-  INGOT_ASSIGN_OR_RETURN(const RunConfig config, ConfigOf(flags));
+  const Device device = DeviceOf(flags.device);
+  INGOT_ASSIGN_OR_RETURN(const RunConfig config, ConfigOf(flags, device));
   const ModelDims dims = DimsOf(config);
-  const RunShape shape = ShapeOf(config);
+  const RunShape shape = ShapeOf(config, device);
   const int64_t before = ResidentBytes();
   INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Create(dims, shape));
-  model->Initialize(config.training().seed());
-  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(model->table(), AdamWSettingsOf(config)));
+  INGOT_RETURN_IF_ERROR(model->Initialize(config.training().seed()));
+  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(*model, AdamWSettingsOf(config)));
   TokenBatch batch = RandomBatch(dims, shape);
   const float z_loss = config.model().z_loss();
-  SecondsOfStep(*model, optimizer, batch, z_loss, 1);  // warms caches and threads
   std::vector<double> seconds;
-  for (int64_t i = 0; i < flags.repeat; ++i) {
-    seconds.push_back(SecondsOfStep(*model, optimizer, batch, z_loss, i + 2));
+  for (int64_t i = 0; i <= flags.repeat; ++i) {
+    INGOT_ASSIGN_OR_RETURN(const double taken, SecondsOfStep(*model, optimizer, batch, z_loss, i + 1));
+    if (i > 0) seconds.push_back(taken);  // the first step warms caches and threads
   }
   std::sort(seconds.begin(), seconds.end());
   const int64_t peak_bytes = PeakResidentBytes();
-  const double peak = MeasureSgemmPeak();
+  INGOT_ASSIGN_OR_RETURN(const double peak, MatmulPeak(device, shape.dtype));
   const double rate = static_cast<double>(shape.B * shape.T) / seconds[seconds.size() / 2];
   return nlohmann::ordered_json{
       {"parameters", model->table().parameters},
@@ -98,10 +102,11 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
       {"best_seconds", seconds.front()},
       {"tokens_per_second", rate},
       {"flops_per_token", TrainingFlopsPerToken(dims, shape.T)},
-      {"sgemm_peak_flops", peak},
+      {"matmul_peak_flops", peak},
       {"share_of_peak", rate * TrainingFlopsPerToken(dims, shape.T) / peak},
       {"planned_bytes", before + Model::Plan(dims, shape).total() + Optimizer::Bytes(model->table())},
       {"peak_bytes", peak_bytes},
+      {"device", model->backend()->name()},
       {"blas", BlasName()}};
 }
 
@@ -130,6 +135,7 @@ void AddBenchStep(CLI::App& bench) {
       ->check(CLI::PositiveNumber);
   command->add_option("--sequence-length", flags->sequence_length, "Tokens of a sequence; default: the configuration's")
       ->check(CLI::PositiveNumber);
+  AddDeviceOption(*command, flags->device);
   command->add_option("--repeat", flags->repeat, "Steps measured; the median counts")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();

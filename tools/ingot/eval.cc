@@ -19,6 +19,7 @@
 #include "data_pipeline/documents.h"
 #include "kernels/cpu/blas.h"
 #include "tools/ingot/command.h"
+#include "tools/ingot/device.h"
 
 namespace ingot {
 namespace {
@@ -29,6 +30,7 @@ struct EvalFlags {
   std::string field = "text";
   int64_t sequence_length = 0;
   int64_t batch = 8;
+  std::string device, precision;
   bool json = false;
 };
 
@@ -51,8 +53,13 @@ absl::StatusOr<Opened> Open(const EvalFlags& flags) {
     return absl::InvalidArgumentError(
         absl::StrCat("--sequence-length: expected 1 to the model's context of ", dims.T, ", found ", T));
   }
-  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(dims, {.B = flags.batch, .T = T}));
-  INGOT_RETURN_IF_ERROR(ReadHfWeights(flags.checkpoint, model->table(), model->parameters()));
+  const Device device = DeviceOf(flags.device);
+  const RunShape shape = {.B = flags.batch, .T = T, .device = device, .dtype = PrecisionOf(flags.precision, device)};
+  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(dims, shape));
+  INGOT_ASSIGN_OR_RETURN(const HostCopy parameters, HostCopy::Create(model->backend(), model->parameters()));
+  INGOT_RETURN_IF_ERROR(ReadHfWeights(flags.checkpoint, model->table(), parameters.tensor()));
+  INGOT_RETURN_IF_ERROR(parameters.Upload());
+  model->RefreshWorkingParameters();
   return Opened{std::move(model), std::move(tokenizer)};
 }
 
@@ -99,7 +106,8 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const EvalFlags& flags, const Ope
         absl::StrCat(flags.data, ": expected at least 2 tokens to predict from, found ", stream.tokens));
   }
   const RunShape& shape = opened.model->shape();
-  const EvalTotals totals = Evaluate(*opened.model, WindowsOf(stream, shape.B, shape.T), opened.tokenizer);
+  INGOT_ASSIGN_OR_RETURN(const EvalTotals totals,
+                         Evaluate(*opened.model, WindowsOf(stream, shape.B, shape.T), opened.tokenizer));
   return nlohmann::ordered_json{{"loss", totals.loss()},
                                 {"perplexity", totals.perplexity()},
                                 {"bits_per_byte", totals.bits_per_byte()},
@@ -155,6 +163,8 @@ void AddEvalCommand(CLI::App& app) {
   command->add_option("--batch", flags->batch, "Windows computed at once; memory grows with it")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
+  AddDeviceOption(*command, flags->device);
+  AddPrecisionOption(*command, flags->precision);
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->footer(
       "Window i of a stream of tokens holds tokens [i*T, i*T + T) and predicts tokens [i*T + 1, i*T + T], each from "

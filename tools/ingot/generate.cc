@@ -15,10 +15,12 @@
 #include "core/base/arena.h"
 #include "core/base/status_macros.h"
 #include "core/training/hf_model.h"
+#include "kernels/cast.h"
 #include "kernels/cpu/blas.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/utf8.h"
 #include "tools/ingot/command.h"
+#include "tools/ingot/device.h"
 
 namespace ingot {
 namespace {
@@ -27,6 +29,7 @@ struct GenerateFlags {
   std::string checkpoint, prompt;
   int64_t max_tokens = 200;
   SamplingOptions sampling;
+  std::string device, precision;
   bool json = false;
 };
 
@@ -69,11 +72,27 @@ struct Opened {
   ModelDims dims;
   Tokenizer tokenizer;
   int64_t end_of_text;
+  std::shared_ptr<const Backend> backend;
   Arena weights;
-  Tensor parameters;
+  Tensor parameters;  // in memory of the backend
 };
 
-absl::StatusOr<Opened> Open(const std::string& directory) {
+// The checkpoint's weights in memory of `backend` as `dtype`; `arena` holds them.
+absl::StatusOr<Tensor> LoadParameters(const std::string& directory, const ParameterTable& table,
+                                      const std::shared_ptr<const Backend>& backend, DType dtype, Arena& arena) {
+  const Tensor masters = arena.Take("parameters", DType::kF32, {table.flat_size});
+  INGOT_ASSIGN_OR_RETURN(const HostCopy host, HostCopy::Create(backend, masters));
+  INGOT_RETURN_IF_ERROR(ReadHfWeights(directory, table, host.tensor()));
+  INGOT_RETURN_IF_ERROR(host.Upload());
+  if (dtype == DType::kF32) return masters;
+  const Tensor rounded = arena.Take("rounded parameters", dtype, {table.flat_size});
+  Context ctx = backend->MakeContext();
+  ctx.Run(Cast{.x = masters, .y = rounded});
+  return rounded;
+}
+
+absl::StatusOr<Opened> Open(const GenerateFlags& flags) {
+  const std::string& directory = flags.checkpoint;
   std::string problem;
   if (!BlasIsRight(&problem)) return absl::FailedPreconditionError(problem);
   INGOT_ASSIGN_OR_RETURN(const ModelDims dims, ReadHfConfig(directory));
@@ -83,12 +102,19 @@ absl::StatusOr<Opened> Open(const std::string& directory) {
         absl::StrCat(directory, ": the tokenizer has ", tokenizer.size(), " ids, the model only ", dims.V));
   }
   INGOT_ASSIGN_OR_RETURN(const SpecialIds ids, ReadHfSpecialIds(directory));
+  const Device device = DeviceOf(flags.device);
+  const DType dtype = PrecisionOf(flags.precision, device);
+  if (device == Device::kCpu && dtype != DType::kF32) {
+    return absl::InvalidArgumentError("--precision: expected fp32 (all the CPU computes in), found bf16");
+  }
+  INGOT_ASSIGN_OR_RETURN(std::shared_ptr<const Backend> backend, Backend::Create(device));
   const ParameterTable table = MakeParameterTable(dims);
-  INGOT_ASSIGN_OR_RETURN(Arena weights, Arena::Create("weights", table.flat_size * SizeOf(DType::kF32)));
-  const Tensor parameters = weights.Take("parameters", DType::kF32, {table.flat_size});
-  INGOT_RETURN_IF_ERROR(ReadHfWeights(directory, table, parameters));
+  const int64_t rounded = dtype == DType::kF32 ? 0 : table.flat_size * SizeOf(dtype);
+  INGOT_ASSIGN_OR_RETURN(
+      Arena weights, backend->CreateArena("weights", Arena::Aligned(table.flat_size * SizeOf(DType::kF32)) + rounded));
+  INGOT_ASSIGN_OR_RETURN(const Tensor parameters, LoadParameters(directory, table, backend, dtype, weights));
   const int64_t end_of_text = ids.end_of_text >= 0 ? ids.end_of_text : tokenizer.end_of_text();
-  return Opened{dims, std::move(tokenizer), end_of_text, std::move(weights), parameters};
+  return Opened{dims, std::move(tokenizer), end_of_text, std::move(backend), std::move(weights), parameters};
 }
 
 absl::StatusOr<std::vector<int32_t>> EncodePrompt(const Opened& opened, const std::string& prompt) {
@@ -128,7 +154,8 @@ void Show(const std::string& text) {
 absl::StatusOr<Generated> Continue(const Opened& opened, const GenerateFlags& flags, const std::vector<int32_t>& prompt,
                                    bool streams) {
   const int64_t capacity = std::min(opened.dims.T, static_cast<int64_t>(prompt.size()) + flags.max_tokens);
-  INGOT_ASSIGN_OR_RETURN(const auto decoder, CachedDecoder::Create(opened.dims, opened.parameters, capacity));
+  INGOT_ASSIGN_OR_RETURN(const auto decoder,
+                         CachedDecoder::Create(opened.dims, opened.backend, opened.parameters, capacity));
   SamplingOptions sampling = flags.sampling;
   sampling.vocabulary = opened.tokenizer.size();
   Generated generated;
@@ -177,7 +204,7 @@ void PrintJson(const GenerateFlags& flags, const std::vector<int32_t>& prompt, c
 }
 
 absl::Status Generate(const GenerateFlags& flags) {
-  INGOT_ASSIGN_OR_RETURN(const Opened opened, Open(flags.checkpoint));
+  INGOT_ASSIGN_OR_RETURN(const Opened opened, Open(flags));
   INGOT_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, EncodePrompt(opened, flags.prompt));
   if (!flags.json) Show(flags.prompt);
   INGOT_ASSIGN_OR_RETURN(const Generated generated, Continue(opened, flags, prompt, !flags.json));
@@ -213,6 +240,8 @@ void AddGenerateCommand(CLI::App& app) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--seed", sampling.seed, "The same seed gives the same text")->capture_default_str();
+  AddDeviceOption(*command, flags->device);
+  AddPrecisionOption(*command, flags->precision);
   command->add_flag("--json", flags->json, "Print one JSON object with text, ids and tokens per second");
   command->callback([flags] { RunCommand([&] { return Generate(*flags); }); });
 }

@@ -46,6 +46,7 @@ struct TokenizerOptions {
   bool skip_bad_lines = false;
   bool json = false;
   bool special_tokens = false;
+  bool with_template = false;
   bool end_of_text = false;
   TrainerOptions training;
 };
@@ -98,7 +99,7 @@ void PrintTraining(const TokenizerModel& model, const TokenizerOptions& options,
     return;
   }
   absl::PrintF("%d tokens (256 bytes, %d merges, %d special) from %d documents, %.1f MB, in %.1f s: %s\n",
-               model.tokens.size(), model.merges.size(), model.special_ids.size(), counts.documents,
+               model.tokens.size(), model.merges.size(), CountSpecial(model), counts.documents,
                static_cast<double>(counts.text_bytes) / 1e6, seconds, options.output);
   if (counts.bad_lines > 0) absl::PrintF("%d bad lines skipped\n", counts.bad_lines);
   if (counts.invalid_utf8_documents > 0) {
@@ -147,7 +148,7 @@ absl::Status Import(const TokenizerOptions& options) {
   INGOT_ASSIGN_OR_RETURN(const TokenizerModel model, ReadForeign(options));
   INGOT_RETURN_IF_ERROR(SaveTokenizer(model, options.output));
   absl::PrintF("%d tokens, %d merges, %d special, pattern %s: %s\n", model.tokens.size(), model.merges.size(),
-               model.special_ids.size(), std::string(SplitPatternName(model.pattern)), options.output);
+               CountSpecial(model), std::string(SplitPatternName(model.pattern)), options.output);
   return absl::OkStatus();
 }
 
@@ -227,6 +228,20 @@ std::string FormatIds(const std::vector<int32_t>& ids, bool raw) {
   return out;
 }
 
+// A document's ids with what the tokenizer's template puts around them.
+std::vector<int32_t> PutAround(const SequenceTemplate& around, const std::vector<int32_t>& ids) {
+  if (around.single.empty()) return ids;
+  std::vector<int32_t> all;
+  for (const TemplatePart& part : around.single) {
+    if (part.id >= 0) {
+      all.push_back(part.id);
+    } else {
+      all.insert(all.end(), ids.begin(), ids.end());
+    }
+  }
+  return all;
+}
+
 absl::Status Encode(const TokenizerOptions& options) {
   INGOT_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::Load(options.tokenizer));
   if (options.end_of_text && tokenizer.end_of_text() < 0) {
@@ -242,6 +257,7 @@ absl::Status Encode(const TokenizerOptions& options) {
     } else {
       encoder.Encode(text, ids);
     }
+    if (options.with_template) ids = PutAround(tokenizer.model().around, ids);
     if (options.end_of_text) ids.push_back(tokenizer.end_of_text());
     return output.Write(FormatIds(ids, options.format == "u32"));
   }));
@@ -383,6 +399,8 @@ void AddEncode(CLI::App& parent) {
                    ".txt or .jsonl files, plain, .gz or .zst, or directories; default: standard input as one document");
   command->add_flag("--special-tokens", options->special_tokens,
                     "spellings of special tokens become their ids (default: they are ordinary text)");
+  command->add_flag("--template", options->with_template,
+                    "put around each document what the tokenizer's template asks for, as Llama 3's begin of text");
   command->add_flag("--end-of-text", options->end_of_text, "end each document with the id of <|endoftext|>");
   AddDocumentOptions(*command, *options);
 }

@@ -10,6 +10,7 @@
 #include "core/training/stop.h"
 #include "core/training/trainer.h"
 #include "tools/ingot/command.h"
+#include "tools/ingot/device.h"
 
 namespace ingot {
 namespace {
@@ -17,12 +18,13 @@ namespace {
 struct TrainFlags {
   std::string config, output;
   std::vector<std::string> settings;
-  std::string device = "cpu";
+  std::string device;
 };
 
 absl::Status Train(const TrainFlags& flags) {
-  INGOT_ASSIGN_OR_RETURN(const RunConfig config, LoadConfig(flags.config, flags.settings, /*needs_data=*/true));
-  INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(config, flags.output));
+  const Device device = DeviceOf(flags.device);
+  INGOT_ASSIGN_OR_RETURN(const RunConfig config, LoadConfig(flags.config, flags.settings, /*needs_data=*/true, device));
+  INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(config, flags.output, device));
   return trainer->Run();
 }
 
@@ -37,9 +39,7 @@ void AddTrainCommand(CLI::App& app) {
       ->allow_extra_args(false);
   command->add_option("--output", flags->output, "RUN_DIR: checkpoints/, metrics.jsonl, TensorBoard events")
       ->required();
-  command->add_option("--device", flags->device, "Where to compute; this version trains on the cpu")
-      ->check(CLI::IsMember({"cpu"}))
-      ->capture_default_str();
+  AddDeviceOption(*command, flags->device);
   command->footer(
       "Exit codes: 0 finished; 1 error; 2 wrong usage; 128 + N stopped by signal N (130 SIGINT, 143 SIGTERM) after "
       "the step under way and a checkpoint, to go on by the same command.");

@@ -30,10 +30,10 @@ TEST_P(CachedDecoderTest, AgreesWithAFullForward) {
   std::vector<std::vector<float>> losses(dims.V, std::vector<float>(T));
   for (int32_t v = 0; v < dims.V; ++v) {
     std::fill(batch.targets.begin(), batch.targets.end(), v);
-    model->Evaluate(batch.input, losses[v].data(), nullptr);
+    ASSERT_TRUE(model->Evaluate(batch.input, losses[v].data(), nullptr).ok());
   }
   for (const int64_t prompt : {int64_t{1}, int64_t{7}, int64_t{16}, T}) {
-    auto decoder = CachedDecoder::Create(dims, model->parameters(), T);
+    auto decoder = CachedDecoder::Create(dims, model->backend(), model->parameters(), T);
     ASSERT_TRUE(decoder.ok());
     for (int64_t t = prompt - 1; t < T; ++t) {
       const int64_t fed = (*decoder)->length();
@@ -51,8 +51,8 @@ INSTANTIATE_TEST_SUITE_P(Variants, CachedDecoderTest, testing::ValuesIn(Variants
 TEST(CachedDecoder, RefusesBadInput) {
   const ModelDims dims = Variants()[0].dims;
   const auto model = MakeModel(dims, {.B = 1, .T = 4});
-  EXPECT_FALSE(CachedDecoder::Create(dims, model->parameters(), dims.T + 1).ok());
-  auto decoder = CachedDecoder::Create(dims, model->parameters(), 4);
+  EXPECT_FALSE(CachedDecoder::Create(dims, model->backend(), model->parameters(), dims.T + 1).ok());
+  auto decoder = CachedDecoder::Create(dims, model->backend(), model->parameters(), 4);
   ASSERT_TRUE(decoder.ok());
   for (const std::vector<int32_t>& ids : {std::vector<int32_t>{}, {-1}, {64}, {1, 2, 3, 4, 5}}) {
     EXPECT_FALSE((*decoder)->Feed(ids).ok());

@@ -17,16 +17,14 @@ constexpr int64_t kB = 2, kT = 24;
 
 double LossOf(Model& model, const TestBatch& batch) {
   std::vector<float> losses(kB * kT);
-  model.Evaluate(batch.input, losses.data(), nullptr);
+  INGOT_CHECK(model.Evaluate(batch.input, losses.data(), nullptr).ok(), "evaluate");
   return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
-void ClearGradients(const Model& model) { std::memset(model.gradients().ptr, 0, Bytes(model.gradients())); }
-
 // The gradient of `scale` = 1 from nothing, and the loss.
 std::vector<float> GradientOf(Model& model, const TestBatch& batch, double* loss = nullptr, float z_loss = 0) {
-  ClearGradients(model);
-  const double sum = model.Accumulate(batch.input, 1, z_loss);
+  model.ZeroGradients();
+  const double sum = model.Accumulate(batch.input, 1, z_loss).value();
   if (loss != nullptr) *loss = sum;
   return Values(model.gradients());
 }
@@ -112,12 +110,12 @@ TEST_P(ModelTest, MicroBatchesAddUp) {
   double loss = 0, sum = 0;
   const auto whole = GradientOf(*MakeModel(GetParam().dims, {.B = kB, .T = kT, .training = true}), batch, &loss);
   const auto model = MakeModel(GetParam().dims, {.B = 1, .T = kT, .training = true});
-  ClearGradients(*model);
+  model->ZeroGradients();
   for (int64_t b = 0; b < kB; ++b) {
     const auto part = [&](const Tensor& t) { return Slice(t, b * kT, {1, kT}); };
-    sum += model->Accumulate({part(batch.input.tokens), part(batch.input.targets), part(batch.input.positions),
-                              part(batch.input.document_start)},
-                             1, 0);
+    const ModelInput input = {part(batch.input.tokens), part(batch.input.targets), part(batch.input.positions),
+                              part(batch.input.document_start)};
+    sum += model->Accumulate(input, 1, 0).value();
   }
   EXPECT_NEAR(sum, loss, 1e-4);
   const auto added = Values(model->gradients());
@@ -139,8 +137,8 @@ TEST_P(ModelTest, ScaleAndZLossAreOfTheGradientOnly) {
   EXPECT_NE(gradients, GradientOf(*model, batch, &with_z, 0.1f));
   EXPECT_EQ(plain, with_z);
   EXPECT_NEAR(LossOf(*model, batch), plain, 1e-4);
-  ClearGradients(*model);
-  EXPECT_EQ(model->Accumulate(batch.input, 0.5f, 0), plain);
+  model->ZeroGradients();
+  EXPECT_EQ(model->Accumulate(batch.input, 0.5f, 0).value(), plain);
   const auto halves = Values(model->gradients());
   for (size_t n = 0; n < halves.size(); ++n)
     ASSERT_NEAR(halves[n], gradients[n] / 2, 1e-4 + 1e-4 * std::abs(halves[n]));
@@ -151,9 +149,9 @@ TEST_P(ModelTest, DocumentsAreApart) {
   TestBatch batch(kB, kT, GetParam().dims.V, true);
   const auto model = MakeModel(GetParam().dims, {.B = kB, .T = kT});
   std::vector<float> before(kB * kT), after(kB * kT);
-  model->Evaluate(batch.input, before.data(), nullptr);
+  ASSERT_TRUE(model->Evaluate(batch.input, before.data(), nullptr).ok());
   for (int64_t t = 0; t < 5; ++t) batch.tokens[t] = (batch.tokens[t] + 1) % 64;  // the first document of row 0
-  model->Evaluate(batch.input, after.data(), nullptr);
+  ASSERT_TRUE(model->Evaluate(batch.input, after.data(), nullptr).ok());
   EXPECT_NE(before[0], after[0]);
   for (int64_t r = 5; r < kB * kT; ++r) EXPECT_EQ(before[r], after[r]) << r;
 }
@@ -163,11 +161,11 @@ TEST_P(ModelTest, GreedyIsTheLikeliest) {
   const auto model = MakeModel(GetParam().dims, {.B = kB, .T = kT});
   std::vector<float> losses(kB * kT);
   std::vector<int32_t> greedy(kB * kT);
-  model->Evaluate(batch.input, losses.data(), greedy.data());
+  ASSERT_TRUE(model->Evaluate(batch.input, losses.data(), greedy.data()).ok());
   TestBatch likely(kB, kT, GetParam().dims.V, false);
   std::copy(greedy.begin(), greedy.end(), likely.targets.begin());
   std::vector<float> least(kB * kT);
-  model->Evaluate(likely.input, least.data(), nullptr);
+  ASSERT_TRUE(model->Evaluate(likely.input, least.data(), nullptr).ok());
   for (int64_t r = 0; r < kB * kT; ++r) EXPECT_LE(least[r], losses[r] + 1e-6f);
 }
 

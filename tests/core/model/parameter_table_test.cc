@@ -93,7 +93,7 @@ TEST(Initialize, IsWhatTheTableSaysAndRepeats) {
   dims.V = 512;
   auto model = Model::Create(dims, {.B = 1, .T = 4});
   ASSERT_TRUE(model.ok());
-  (*model)->Initialize(1);
+  ASSERT_TRUE((*model)->Initialize(1).ok());
   const std::vector<float> first = Values((*model)->parameters());
   for (const ParameterSpec& spec : (*model)->table().specs) {
     double sum = 0, squares = 0;
@@ -110,9 +110,9 @@ TEST(Initialize, IsWhatTheTableSaysAndRepeats) {
     EXPECT_NEAR(sum / N, 0, 5 * std / std::sqrt(N)) << spec.name;
     EXPECT_NEAR(std::sqrt(squares / N), std, 5 * std / std::sqrt(2 * N)) << spec.name;
   }
-  (*model)->Initialize(1);
+  ASSERT_TRUE((*model)->Initialize(1).ok());
   EXPECT_EQ(first, Values((*model)->parameters()));
-  (*model)->Initialize(2);
+  ASSERT_TRUE((*model)->Initialize(2).ok());
   EXPECT_NE(first, Values((*model)->parameters()));
 }
 

@@ -48,20 +48,24 @@ inline std::vector<Variant> Variants() {
 }
 
 // Adds noise to everything: norms are not ones any more, biases not zeros, matrices larger.
-inline void Disturb(const Model& model) {
+inline void Disturb(Model& model) {
   const Philox philox = {5};
-  float* const w = model.parameters().data<float>();
+  const auto parameters = HostCopy::Create(model.backend(), model.parameters());
+  INGOT_CHECK(parameters.ok() && parameters->Download().ok(), "host copy");
+  float* const w = parameters->tensor().data<float>();
   for (const ParameterSpec& spec : model.table().specs) {
     for (int64_t n = spec.offset; n < spec.offset + Count(spec); ++n) {
       w[n] += static_cast<float>(0.15 * philox.Normal(1, static_cast<uint64_t>(n)));
     }
   }
+  INGOT_CHECK(parameters->Upload().ok(), "upload");
+  model.RefreshWorkingParameters();
 }
 
 inline std::unique_ptr<Model> MakeModel(const ModelDims& dims, const RunShape& shape) {
   auto model = Model::Create(dims, shape);
   INGOT_CHECK(model.ok(), "%s", std::string(model.status().message()).c_str());
-  (*model)->Initialize(7);
+  INGOT_CHECK((*model)->Initialize(7).ok(), "initialize");
   Disturb(**model);
   return *std::move(model);
 }

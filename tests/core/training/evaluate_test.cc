@@ -60,7 +60,7 @@ class EvaluateTest : public TinyRun {
   // Sum of ln p of ids[from...], each from all before it.
   double LogProbability(const std::vector<int32_t>& ids, size_t from) {
     const Model& model = trainer_->model();
-    auto decoder = CachedDecoder::Create(model.dims(), model.parameters(), model.dims().T);
+    auto decoder = CachedDecoder::Create(model.dims(), model.backend(), model.parameters(), model.dims().T);
     EXPECT_TRUE(decoder.ok());
     double sum = 0;
     for (size_t i = 0; i + 1 < ids.size(); ++i) {
@@ -86,7 +86,7 @@ TEST_F(EvaluateTest, LossIsTheSumOfWindowsWhateverTheBatch) {
     nats -= LogProbability({ids.begin() + first, ids.begin() + end}, 1);
   }
   for (const int64_t B : {1, 4}) {
-    const EvalTotals totals = Evaluate(*ModelOf(B, T), WindowsOf(SourceOf(ids), B, T), *tokenizer_);
+    const EvalTotals totals = Evaluate(*ModelOf(B, T), WindowsOf(SourceOf(ids), B, T), *tokenizer_).value();
     EXPECT_EQ(totals.targets, static_cast<int64_t>(ids.size()) - 1);
     EXPECT_EQ(totals.bytes, static_cast<int64_t>(TinyText(12).size()) - tokenizer_->ByteLength(ids[0]));
     EXPECT_NEAR(totals.nats, nats, 1e-4 * nats);

@@ -77,17 +77,19 @@ class TinyRun : public ::testing::Test {
   }
 
   // Trains in directory_/NAME; `trainer` is left for looking at.
-  absl::Status Train(const std::string& name, const std::vector<std::string>& settings) {
+  absl::Status Train(const std::string& name, const std::vector<std::string>& settings, Device device = Device::kCpu) {
     trainer_ = nullptr;  // it holds its run's directory
-    auto created = Trainer::Create(Config(settings), directory_ / name);
+    auto created = Trainer::Create(Config(settings), directory_ / name, device);
     if (!created.ok()) return created.status();
     trainer_ = *std::move(created);
     return trainer_->Run();
   }
 
   std::vector<float> Weights() const {
-    const Tensor parameters = trainer_->model().parameters();
-    return {parameters.data<float>(), parameters.data<float>() + Count(parameters)};
+    const Model& model = trainer_->model();
+    std::vector<float> weights(Count(model.parameters()));
+    EXPECT_TRUE(model.backend()->CopyOut(weights.data(), model.parameters()).ok());
+    return weights;
   }
 
   TemporaryDirectory directory_;

@@ -5,8 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/str_split.h"
 #include "core/training/guard.h"
+#include "tests/core/training/run_metrics.h"
 #include "tests/core/training/tiny_run.h"
 
 namespace ingot {
@@ -20,13 +20,7 @@ using ::testing::Not;
 class TrainerTest : public TinyRun {
  protected:
   std::vector<nlohmann::json> Metrics(const std::string& run, const char* key) {
-    std::vector<nlohmann::json> lines;
-    const std::string text = *ReadFile(directory_ / (run + "/metrics.jsonl"));
-    for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-      auto object = nlohmann::json::parse(line.begin(), line.end());
-      if (object.contains(key)) lines.push_back(std::move(object));
-    }
-    return lines;
+    return MetricsWith(directory_ / (run + "/metrics.jsonl"), key);
   }
   std::vector<std::string> Checkpoints(const std::string& run) {
     return *ListDirectory(directory_ / (run + "/checkpoints"));

@@ -1,0 +1,74 @@
+#pragma once
+// Communicator: moves bytes between the ranks of a run. Everything is built on one exchange of messages, and no value
+// is ever added on the way: sums are ours, in an order of ours (distributed/sum_tree.h).
+// All ranks make the same calls in the same order. An error is final: the communicator cannot be used any more.
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "distributed/rendezvous.h"
+#include "distributed/sum_tree.h"
+
+namespace ingot {
+
+// One message. Between two ranks the k-th send of an exchange meets the k-th receive.
+struct Transfer {
+  int64_t peer = 0;
+  void* data = nullptr;
+  int64_t bytes = 0;
+};
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  int64_t rank() const { return rank_; }
+  int64_t size() const { return size_; }
+  // Exchanges entered so far, for the flight record and the watchdog.
+  uint64_t exchanges() const { return exchanges_; }
+
+  // All messages at once. A message to oneself is a copy.
+  absl::Status Exchange(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives);
+
+  absl::Status Broadcast(void* data, int64_t bytes, int64_t root);
+  // parts[r] is the range of bytes of `data` that rank r has; afterwards all ranks have all of them.
+  absl::Status AllGather(void* data, const std::vector<Interval>& parts);
+  // Sends blocks of `bytes` bytes: block r of `from` goes to rank r, block r of `to` comes from rank r.
+  absl::Status AllToAll(const void* from, void* to, int64_t bytes);
+  absl::Status Barrier();
+
+ protected:
+  Communicator(int64_t rank, int64_t size) : rank_(rank), size_(size) {}
+  // Without messages to oneself.
+  virtual absl::Status ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives) = 0;
+
+ private:
+  const int64_t rank_, size_;
+  uint64_t exchanges_ = 0;
+};
+
+// One rank: only copies.
+std::unique_ptr<Communicator> SingleCommunicator();
+
+// Collective: Gloo over TCP between all ranks of `control`, which must outlive it. A message waits at most `limit`.
+absl::StatusOr<std::unique_ptr<Communicator>> GlooCommunicator(ControlPlane& control, std::chrono::milliseconds limit);
+
+// The sum of all leaves for this rank's part of the gradient.
+struct TreeReduceScatter {
+  // Elements of a shard that are on their way at once: 4 MiB, where Gloo's latency does not count any more.
+  static constexpr int64_t kPiece = int64_t{1} << 20;
+
+  int64_t leaves = 0;                // of the whole step
+  std::vector<Interval> leaf_parts;  // by rank
+  std::vector<Interval> shards;      // by rank: elements
+  // Memory for what comes: elements.
+  int64_t SlotElements(int64_t rank) const;
+  // `nodes` are this rank's maximal nodes, whole buffers; `slots` has SlotElements(). The sum is written to this rank's
+  // shard of `out`, which may be the buffer of a node.
+  absl::Status Run(Communicator& communicator, const std::vector<NodeValues>& nodes, float* slots, float* out) const;
+};
+
+}  // namespace ingot

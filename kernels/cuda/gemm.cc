@@ -1,0 +1,27 @@
+#include "kernels/cuda/gemm.h"
+
+#include "kernels/checks.h"
+
+namespace ingot::cuda {
+
+void Gemm::Check() const {
+  if (transpose_a) {
+    INGOT_CHECK_SHAPE(a, K(), M());
+  } else {
+    INGOT_CHECK_SHAPE(a, M(), K());
+  }
+  if (transpose_b) {
+    INGOT_CHECK_SHAPE(b, N(), K());
+  } else {
+    INGOT_CHECK_SHAPE(b, K(), N());
+  }
+  INGOT_CHECK_SHAPE(c, M(), N());
+  INGOT_CHECK_OPTIONAL_SHAPE(bias, N());
+  CheckFloats("gemm", {a, b});
+  INGOT_CHECK(c.dtype == DType::kF32 || c.dtype == a.dtype, "gemm: %s operands and a %s product", Name(a.dtype),
+              Name(c.dtype));
+  INGOT_CHECK_DTYPE(bias, c.dtype);
+  CheckApart("gemm", {c}, {a, b, bias});
+}
+
+}  // namespace ingot::cuda

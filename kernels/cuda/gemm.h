@@ -1,0 +1,34 @@
+#pragma once
+// The one matrix product of the CUDA ops. Two bodies: a kernel of our own on a GPU (gemm_gpu.cc), the CPU's BLAS on the
+// emulator (gemm_emulator.cc). Here M, N and K keep their BLAS meaning.
+#include <cstdint>
+
+#include "core/base/tensor.h"
+
+namespace ingot::cuda {
+
+// c[m,n] = alpha * sum_k op(a)[m,k] * op(b)[k,n] + beta * c[m,n] + bias[n]
+// in device memory, row-major, op(x) = x or its transpose. a and b are both f32 or both bf16; c is f32 or of their type;
+// bias is of c's type. Sums are f32 and rounded once. With beta = 0 the old c is not read.
+struct Gemm {
+  Tensor a;          // (M, K), or (K, M) if transpose_a
+  Tensor b;          // (K, N), or (N, K) if transpose_b
+  Tensor c;          // (M, N)
+  Tensor bias = {};  // (N)
+  bool transpose_a = false;
+  bool transpose_b = false;
+  float alpha = 1;
+  float beta = 0;
+  int64_t M() const { return c.dim(0); }
+  int64_t N() const { return c.dim(1); }
+  int64_t K() const { return a.dim(transpose_a ? 0 : 1); }
+  void Check() const;
+};
+
+// Device memory that an op lends to its products, as part of its CudaScratchBytes(); one product at a time uses it.
+int64_t GemmWorkspaceBytes();
+
+// In the stream's order. `workspace` has GemmWorkspaceBytes() bytes.
+void RunGemm(const Gemm& gemm, void* workspace, void* stream);
+
+}  // namespace ingot::cuda

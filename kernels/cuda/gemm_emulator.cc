@@ -1,0 +1,52 @@
+// Products of the emulated device: the CPU's BLAS on operands widened to fp32.
+#include <vector>
+
+#include "core/base/bf16.h"
+#include "kernels/cpu/blas.h"
+#include "kernels/cpu/panels.h"
+#include "kernels/cuda/gemm.h"
+#include "kernels/emulator/stream.h"
+
+namespace ingot::cuda {
+namespace {
+
+std::vector<float> Widened(const Tensor& t) {
+  std::vector<float> x(Count(t));
+  for (size_t i = 0; i < x.size(); ++i) {
+    x[i] = t.dtype == DType::kBf16 ? ToFloat(t.data<Bf16>()[i]) : t.data<float>()[i];
+  }
+  return x;
+}
+
+void Compute(const Gemm& gemm) {
+  const std::vector<float> a = Widened(gemm.a), b = Widened(gemm.b), bias = Widened(gemm.bias);
+  std::vector<float> c = gemm.beta == 0 ? std::vector<float>(Count(gemm.c)) : Widened(gemm.c);
+  const int64_t M = gemm.M(), N = gemm.N(), K = gemm.K(), stride_a = gemm.a.dim(1), stride_b = gemm.b.dim(1);
+  const PanelGrid grid = CutProduct(M, N);
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t i = 0; i < grid.count(); ++i) {
+    const auto [m, rows, n, columns] = grid.panel(i);
+    Sgemm(gemm.transpose_a, gemm.transpose_b, rows, columns, K, gemm.alpha,
+          a.data() + (gemm.transpose_a ? m : m * stride_a), stride_a, b.data() + (gemm.transpose_b ? n * stride_b : n),
+          stride_b, gemm.beta, c.data() + m * N + n, N);
+  }
+  for (int64_t i = 0; i < M * N; ++i) {
+    const float value = bias.empty() ? c[i] : c[i] + bias[i % N];
+    if (gemm.c.dtype == DType::kBf16) {
+      gemm.c.data<Bf16>()[i] = ToBf16(value);
+    } else {
+      gemm.c.data<float>()[i] = value;
+    }
+  }
+}
+
+}  // namespace
+
+int64_t GemmWorkspaceBytes() { return 0; }
+
+void RunGemm(const Gemm& gemm, void* /*workspace*/, void* stream) {
+  gemm.Check();
+  emulator::Enqueue(stream, [gemm] { Compute(gemm); });
+}
+
+}  // namespace ingot::cuda

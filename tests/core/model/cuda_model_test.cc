@@ -1,0 +1,133 @@
+// The whole network on CUDA's kernels (the emulator where there is no GPU) beside the CPU's.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "core/model/generate.h"
+#include "tests/core/model/test_models.h"
+
+namespace ingot {
+namespace {
+
+constexpr int64_t kB = 2, kT = 24;
+
+struct Outcome {
+  double loss = 0;
+  std::vector<float> gradients;
+};
+
+RunShape ShapeOn(Device device, DType dtype) {
+  return {.B = kB, .T = kT, .training = true, .device = device, .dtype = dtype};
+}
+
+std::vector<float> OnHost(const Model& model, const Tensor& t) {
+  std::vector<float> values(Count(t));
+  EXPECT_TRUE(model.backend()->CopyOut(values.data(), t).ok());
+  return values;
+}
+
+Outcome OutcomeOf(Model& model, const TestBatch& batch) {
+  model.ZeroGradients();
+  Outcome outcome;
+  outcome.loss = model.Accumulate(batch.input, 1.0f / (kB * kT), 1e-3f).value();
+  outcome.gradients = OnHost(model, model.gradients());
+  return outcome;
+}
+
+// Heads as wide as the tensor-core kernels take them.
+std::vector<Variant> WideVariants() {
+  std::vector<Variant> variants = Variants();
+  for (auto& [name, dims] : variants) {
+    dims.D = 64;
+    if (dims.architecture == Architecture::kLlama && !dims.qkv_bias) continue;
+    dims.C = 128;  // these need heads * head width = channels
+    dims.H = 2;
+    dims.K = dims.architecture == Architecture::kGpt2 ? 2 : 1;
+  }
+  return variants;
+}
+
+// Weights that bf16 holds exactly, so that both computations start from the same ones.
+void RoundWeights(Model& model) {
+  const auto parameters = HostCopy::Create(model.backend(), model.parameters());
+  ASSERT_TRUE(parameters.ok() && parameters->Download().ok());
+  const std::span<float> w(parameters->tensor().data<float>(), Count(parameters->tensor()));
+  for (float& value : w) value = ToFloat(ToBf16(value));
+  ASSERT_TRUE(parameters->Upload().ok());
+  model.RefreshWorkingParameters();
+}
+
+// Rounding errors of size u (half the unit of the last place, on average), made independently at each of `places` on the way, add up like a random walk; the factor 4
+// is the distance of the largest of some dozen parameters from the typical one.
+double Tolerance(DType dtype, int64_t L) {
+  const double u = dtype == DType::kBf16 ? 0x1p-9 : 0x1p-24;
+  const double places = 2.0 * (12.0 * static_cast<double>(L) + 6);   // tensors written by a forward and a backward
+  const double chain = dtype == DType::kBf16 ? 1 : std::sqrt(64.0);  // fp32 sums of up to 64 terms
+  return 4 * u * chain * std::sqrt(places);
+}
+
+void ExpectAlike(const Model& model, const Outcome& got, const Outcome& wanted, double tolerance) {
+  EXPECT_NEAR(got.loss, wanted.loss, tolerance * wanted.loss);
+  for (const ParameterSpec& spec : model.table().specs) {
+    double difference = 0, norm = 0;
+    for (int64_t n = spec.offset; n < spec.offset + Count(spec); ++n) {
+      difference += std::pow(double{got.gradients[n]} - wanted.gradients[n], 2);
+      norm += std::pow(double{wanted.gradients[n]}, 2);
+    }
+    EXPECT_LT(std::sqrt(difference), tolerance * std::sqrt(norm)) << spec.name;
+  }
+}
+
+class CudaModelTest : public testing::TestWithParam<Variant> {};
+
+TEST_P(CudaModelTest, LossAndGradientsAreTheCpus) {
+  const ModelDims& dims = GetParam().dims;
+  for (const bool documents : {false, true}) {
+    const TestBatch batch(kB, kT, dims.V, documents);
+    const auto cpu = MakeModel(dims, ShapeOn(Device::kCpu, DType::kF32));
+    RoundWeights(*cpu);
+    const Outcome wanted = OutcomeOf(*cpu, batch);
+    for (const DType dtype : {DType::kF32, DType::kBf16}) {
+      const auto cuda = MakeModel(dims, ShapeOn(Device::kCuda, dtype));
+      RoundWeights(*cuda);
+      const Outcome first = OutcomeOf(*cuda, batch);
+      ExpectAlike(*cuda, first, wanted, Tolerance(dtype, dims.L));
+      EXPECT_EQ(OutcomeOf(*cuda, batch).gradients, first.gradients) << "the same inputs give the same bits";
+    }
+  }
+}
+
+TEST_P(CudaModelTest, RecomputingChangesNoBit) {
+  const TestBatch batch(kB, kT, GetParam().dims.V, true);
+  RunShape shape = ShapeOn(Device::kCuda, DType::kBf16);
+  const Outcome kept = OutcomeOf(*MakeModel(GetParam().dims, shape), batch);
+  shape.recompute_block = true;
+  EXPECT_EQ(OutcomeOf(*MakeModel(GetParam().dims, shape), batch).gradients, kept.gradients);
+}
+
+TEST_P(CudaModelTest, DecoderGivesTheLossesOfTheModel) {
+  const ModelDims& dims = GetParam().dims;
+  TestBatch batch(1, kT, dims.V, false);
+  const auto model = MakeModel(dims, {.B = 1, .T = kT, .device = Device::kCuda, .dtype = DType::kBf16});
+  std::vector<float> losses(kT);
+  ASSERT_TRUE(model->Evaluate(batch.input, losses.data(), nullptr).ok());
+  auto decoder = CachedDecoder::Create(dims, model->backend(), model->working_parameters(), kT);
+  ASSERT_TRUE(decoder.ok()) << decoder.status();
+  double from_model = 0, from_decoder = 0;
+  for (int64_t t = 0; t < kT; ++t) {
+    const auto logits = (*decoder)->Feed(std::span(&batch.tokens[t], 1));
+    ASSERT_TRUE(logits.ok());
+    double sum = 0;
+    for (const float logit : *logits) sum += std::exp(double{logit});
+    from_decoder += std::log(sum) - double{(*logits)[batch.targets[t]]};
+    from_model += double{losses[t]};
+  }
+  EXPECT_NEAR(from_decoder, from_model, Tolerance(DType::kBf16, dims.L) * from_model);
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, CudaModelTest, testing::ValuesIn(WideVariants()),
+                         [](const auto& variant) { return variant.param.name; });
+
+}  // namespace
+}  // namespace ingot

@@ -1,0 +1,68 @@
+// Training on CUDA's kernels (the emulator where there is no GPU) beside training on the CPU.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/core/training/run_metrics.h"
+#include "tests/core/training/tiny_run.h"
+
+namespace ingot {
+namespace {
+
+class CudaTrainerTest : public TinyRun {
+ protected:
+  // Losses of 20 steps of a model whose heads are as wide as the tensor-core kernels take them.
+  std::vector<double> Losses(const std::string& run, std::vector<std::string> settings, Device device) {
+    for (const char* shape : {"model.layers=1", "model.channels=64", "model.heads=1", "model.feed_forward=96"}) {
+      settings.emplace_back(shape);
+    }
+    const absl::Status status = Train(run, settings, device);
+    EXPECT_TRUE(status.ok()) << status;
+    return MetricsOf(directory_ / (run + "/metrics.jsonl"), "loss");
+  }
+};
+
+// The mean distance of two curves, as a share of the mean loss.
+double Distance(const std::vector<double>& a, const std::vector<double>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double difference = 0, sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::fabs(a[i] - b[i]);
+    sum += a[i];
+  }
+  return difference / sum;
+}
+
+TEST_F(CudaTrainerTest, LossCurvesFollowTheCpus) {
+  for (const std::string architecture : {"llama", "gpt2"}) {
+    const std::string setting = "model.architecture=" + architecture;
+    const auto cpu = Losses("cpu-" + architecture, {"training.steps=20", setting}, Device::kCpu);
+    const auto bf16 = Losses("bf16-" + architecture, {"training.steps=20", setting}, Device::kCuda);
+    const auto fp32 =
+        Losses("fp32-" + architecture, {"training.steps=20", setting, "precision.compute=fp32"}, Device::kCuda);
+    ASSERT_EQ(cpu.size(), 20u);
+    EXPECT_LT(cpu.back(), 0.8 * cpu.front());
+    // Some 18 tensors of a forward are rounded by 2^-9 of their size on average; each step starts from weights that such
+    // errors have moved, so the errors of 20 steps add up.
+    EXPECT_LT(Distance(cpu, bf16), 0x1p-9 * std::sqrt(18.0 * 20));
+    EXPECT_LT(Distance(cpu, fp32), 0x1p-24 * std::sqrt(18.0 * 20) * 64);
+  }
+}
+
+TEST_F(CudaTrainerTest, ResumedRunIsBitEqualToOneThatNeverStopped) {
+  Losses("whole", {"training.steps=6"}, Device::kCuda);
+  const std::vector<float> whole = Weights();
+  Losses("parts", {"training.steps=3"}, Device::kCuda);
+  EXPECT_NE(Weights(), whole);
+  Losses("parts", {"training.steps=6"}, Device::kCuda);
+  EXPECT_EQ(Weights(), whole);
+}
+
+TEST_F(CudaTrainerTest, AnotherPrecisionIsAnotherRun) {
+  Losses("run", {"training.steps=1"}, Device::kCuda);
+  const absl::Status status = Train("run", {"training.steps=2", "precision.compute=fp32"}, Device::kCuda);
+  EXPECT_NE(std::string(status.message()).find("precision.compute"), std::string::npos) << status;
+}
+
+}  // namespace
+}  // namespace ingot
