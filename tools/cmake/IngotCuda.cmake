@@ -34,7 +34,7 @@ function(ingot_cuda_objects name files out)
   # Packs of 16 bytes are read where an array of floats was written.
   set(options ${INGOT_WARNINGS} -Wno-conversion -Wno-unknown-pragmas -fno-strict-aliasing)
   if(INGOT_RACE)
-    list(APPEND options -O1 -g -fsanitize=thread --param=tsan-instrument-func-entry-exit=0)
+    list(APPEND options -O1 -g -fno-gnu-unique -fsanitize=thread --param=tsan-instrument-func-entry-exit=0)
   endif()
   set_source_files_properties(${files} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "${options}")
   if(INGOT_RACE AND files)
