@@ -159,6 +159,7 @@ if step python_environment python_environment; then
   checks downstream tests/downstream/run.sh "$INGOT"
 fi
 if step build_asan configure_and_build asan; then unit_tests asan; fi
+if step build_race configure_and_build race kernels_test emulator_test; then unit_tests race; fi
 CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_clang configure_and_build clang
 fuzzing
 if command -v nvcc >/dev/null; then

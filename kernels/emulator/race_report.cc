@@ -15,7 +15,7 @@ namespace ingot::emulator::race {
 namespace {
 
 constexpr uint64_t kIsSite = uint64_t{1} << 63;
-constexpr size_t kReportedPairs = 12;
+constexpr size_t kReportedPairs = 4;
 
 std::vector<Site>& Sites() {
   static auto& sites = *new std::vector<Site>;

@@ -236,6 +236,11 @@ bool LastBlockIsRight() {
   return sum.Values()[0] == 28;
 }
 
+__global__ void InlineKernel(const float* x, float* y) {
+  const int begin = static_cast<int>(threadIdx.x) * Vec16<float>::kSize;
+  Store16(y + begin, Load16(x + begin));
+}
+
 bool LaunchIsRefused(Bug bug) {
   if (bug == Bug::kTooMuchShared) Launch(EmptyKernel, LaunchConfig{.shared = 227 * 1024 + 1});
   if (bug == Bug::kTooManyThreads) Launch(EmptyKernel, LaunchConfig{.block = dim3(32, 33)});
@@ -282,6 +287,13 @@ bool ResultIsRight(Bug bug) {
       return LaunchIsRefused(bug);
   }
   return false;
+}
+
+bool InlineAccessesAreRight() {
+  const std::vector<float> values(kInlineAccesses * Vec16<float>::kSize, 3);
+  const DeviceArray<float> x("x", values), y("y", std::vector<float>(values.size()));
+  Launch(InlineKernel, LaunchConfig{.block = kInlineAccesses}, x.data(), y.data());
+  return y.Values() == values;
 }
 
 }  // namespace ingot

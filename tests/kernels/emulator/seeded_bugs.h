@@ -41,4 +41,8 @@ enum class Bug {
 // Runs the kernel; true where its numbers are right.
 bool ResultIsRight(Bug bug);
 
+// A kernel of kInlineAccesses threads, each of which reads and writes memory inside inline functions alone.
+inline constexpr int kInlineAccesses = 64;
+bool InlineAccessesAreRight();
+
 }  // namespace ingot
