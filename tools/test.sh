@@ -163,7 +163,9 @@ if step build_race configure_and_build race kernels_test emulator_test; then uni
 CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_clang configure_and_build clang
 fuzzing
 if command -v nvcc >/dev/null; then
-  CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_cuda configure_and_build cuda
+  if CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_cuda configure_and_build cuda; then
+    checks ptxas_budget "$PYTHON" tools/ptxas_budget.py
+  fi
 else
   skip build_cuda "no nvcc on the PATH"
 fi

@@ -7,9 +7,7 @@ if(INGOT_CUDA)
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
   set(CMAKE_CUDA_STANDARD 20)
   set(CMAKE_CUDA_EXTENSIONS OFF)
-  if(CCACHE)
-    set(CMAKE_CUDA_COMPILER_LAUNCHER ${launcher})
-  endif()
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_SOURCE_DIR}/tools/nvcc_log.sh ${launcher})
 endif()
 
 # Machine code for the A100 and the H100, and PTX that later GPUs compile themselves. Files named *_sm90.cu use
