@@ -10,6 +10,10 @@ if(INGOT_CUDA)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_SOURCE_DIR}/tools/nvcc_log.sh ${launcher})
 endif()
 
+if(INGOT_COVERAGE)
+  add_link_options(--coverage)
+endif()
+
 # Machine code for the A100 and the H100, and PTX that later GPUs compile themselves. Files named *_sm90.cu use
 # instructions that only sm_90a has. Not -arch=sm_90a: that also makes PTX for plain sm_90, which those fail for.
 set(INGOT_GENCODE_80 "-gencode=arch=compute_80,code=sm_80" "-gencode=arch=compute_80,code=compute_80")
@@ -33,6 +37,9 @@ function(ingot_cuda_objects name files out)
   set(options ${INGOT_WARNINGS} -Wno-conversion -Wno-unknown-pragmas -fno-strict-aliasing)
   if(INGOT_RACE)
     list(APPEND options -O1 -g -fno-gnu-unique -fsanitize=thread --param=tsan-instrument-func-entry-exit=0)
+  endif()
+  if(INGOT_COVERAGE)
+    list(APPEND options -O0 -g --coverage)
   endif()
   set_source_files_properties(${files} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "${options}")
   if(INGOT_RACE AND files)
