@@ -35,6 +35,9 @@ function(ingot_cuda_objects name files out)
   endif()
   # Packs of 16 bytes are read where an array of floats was written.
   set(options ${INGOT_WARNINGS} -Wno-conversion -Wno-unknown-pragmas -fno-strict-aliasing)
+  if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+    list(APPEND options -Wno-pass-failed)  # the hints to unroll are nvcc's
+  endif()
   if(INGOT_RACE)
     list(APPEND options -O1 -g -fno-gnu-unique -fsanitize=thread --param=tsan-instrument-func-entry-exit=0)
   endif()
