@@ -159,6 +159,9 @@ if step python_environment python_environment; then
   checks downstream tests/downstream/run.sh "$INGOT"
 fi
 if step build_asan configure_and_build asan; then unit_tests asan; fi
+if step build_coverage configure_and_build coverage kernels_test emulator_test; then
+  checks kernel_coverage "$PYTHON" tools/kernel_coverage.py
+fi
 if step build_race configure_and_build race kernels_test emulator_test; then unit_tests race; fi
 CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_clang configure_and_build clang
 fuzzing
