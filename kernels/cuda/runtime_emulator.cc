@@ -55,16 +55,19 @@ absl::StatusOr<void*> CreateStream() { return emulator::CreateStream(); }
 void DestroyStream(void* stream) { emulator::DestroyStream(stream); }
 
 absl::Status CopyToDevice(void* device, const void* host, int64_t bytes, void* stream) {
+  if (bytes == 0) return absl::OkStatus();
   emulator::Enqueue(stream, [=] { std::memcpy(device, host, static_cast<size_t>(bytes)); });
   return absl::OkStatus();
 }
 
 absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* stream) {
+  if (bytes == 0) return absl::OkStatus();
   emulator::Enqueue(stream, [=] { std::memcpy(host, device, static_cast<size_t>(bytes)); });
   return absl::OkStatus();
 }
 
 absl::Status FillZero(void* device, int64_t bytes, void* stream) {
+  if (bytes == 0) return absl::OkStatus();
   emulator::Enqueue(stream, [=] { std::memset(device, 0, static_cast<size_t>(bytes)); });
   return absl::OkStatus();
 }

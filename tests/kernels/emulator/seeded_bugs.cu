@@ -177,7 +177,10 @@ template <Bug kBug>
 __global__ void AddressKernel(float* out) {
   if (threadIdx.x != 0) return;
   if (kBug == Bug::kMisalignedVector) Store16(out + 8, Load16(out + 1));
-  if (kBug == Bug::kMisalignedScalar) out[0] = *reinterpret_cast<float*>(reinterpret_cast<char*>(out) + 1);
+  if (kBug == Bug::kMisalignedScalar) {
+    const char* const odd = reinterpret_cast<const char*>(out) + blockDim.x / 32;  // g++ trusts an offset it knows
+    out[0] = *reinterpret_cast<const float*>(odd);
+  }
   if (kBug == Bug::kDeviceOverrun) out[64] = 1;
 }
 
