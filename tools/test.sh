@@ -159,10 +159,16 @@ if step python_environment python_environment; then
   checks downstream tests/downstream/run.sh "$INGOT"
 fi
 if step build_asan configure_and_build asan; then unit_tests asan; fi
+if step build_coverage configure_and_build coverage kernels_test emulator_test; then
+  checks kernel_coverage "$PYTHON" tools/kernel_coverage.py
+fi
+if step build_race configure_and_build race kernels_test emulator_test; then unit_tests race; fi
 CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_clang configure_and_build clang
 fuzzing
 if command -v nvcc >/dev/null; then
-  CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_cuda configure_and_build cuda
+  if CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_cuda configure_and_build cuda; then
+    checks ptxas_budget "$PYTHON" tools/ptxas_budget.py
+  fi
 else
   skip build_cuda "no nvcc on the PATH"
 fi

@@ -96,7 +96,6 @@ __device__ __forceinline__ Vec16<std::remove_const_t<T>> Load16(T* p, int64_t n 
   using Element = std::remove_const_t<T>;
   if (IsWholePack<Element>(p, n)) return Load16(p INGOT_PASS_SITE);
   Vec16<Element> v;
-#pragma unroll
   for (int i = 0; i < Vec16<Element>::kSize; ++i) {
     v[i] = Element{};
     if (i < n) v[i] = p[i];
@@ -107,20 +106,17 @@ __device__ __forceinline__ Vec16<std::remove_const_t<T>> Load16(T* p, int64_t n 
 template <typename T>
 __device__ __forceinline__ void Store16(T* p, const std::type_identity_t<Vec16<T>>& v, int64_t n INGOT_AT_SITE) {
   if (IsWholePack<T>(p, n)) return Store16(p, v INGOT_PASS_SITE);
-#pragma unroll
   for (int i = 0; i < Vec16<T>::kSize; ++i) {
     if (i < n) p[i] = v[i];
   }
 }
 
 __device__ __forceinline__ float WarpSum(float v INGOT_AT_SITE) {
-#pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) v += __shfl_xor_sync(kAllLanes, v, lanes, 32 INGOT_PASS_SITE);
   return v;
 }
 
 __device__ __forceinline__ float WarpMax(float v INGOT_AT_SITE) {
-#pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) {
     v = Max(v, __shfl_xor_sync(kAllLanes, v, lanes, 32 INGOT_PASS_SITE));
   }

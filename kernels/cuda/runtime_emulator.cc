@@ -37,7 +37,9 @@ absl::StatusOr<void*> Allocate(const std::string& what, int64_t bytes) {
 }
 
 void Free(void* memory) {
-  if (memory != nullptr) emulator::FreeMemory(memory);
+  if (memory == nullptr) return;
+  emulator::SynchronizeAll();  // as cudaFree does
+  emulator::FreeMemory(memory);
 }
 
 absl::StatusOr<void*> AllocatePinned(const std::string& what, int64_t bytes) {
@@ -65,6 +67,7 @@ absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* str
 }
 
 absl::Status FillZero(void* device, int64_t bytes, void* stream) {
+  if (bytes == 0) return absl::OkStatus();
   emulator::Enqueue(stream, [=] { std::memset(device, 0, static_cast<size_t>(bytes)); });
   return absl::OkStatus();
 }

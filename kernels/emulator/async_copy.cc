@@ -6,6 +6,7 @@
 
 #include "kernels/emulator/fail.h"
 #include "kernels/emulator/memory.h"
+#include "kernels/emulator/race.h"
 #include "kernels/emulator/scheduler.h"
 
 namespace ingot::emulator {
@@ -62,8 +63,14 @@ void CopyAsync16(void* shared, const void* source, bool valid, Site site) {
   }
   const int thread = TheScheduler().current().linear;
   ThreadCopies& mine = of_thread[thread];
+  for (size_t i = mine.copies.size() - mine.open; i < mine.copies.size(); ++i) {
+    if (mine.copies[i].target != shared) continue;
+    Fail("cp.async at %s:%u: two copies of one group to the same bytes; the other is at %s:%u", site.file, site.line,
+         mine.copies[i].site.file, mine.copies[i].site.line);
+  }
   mine.copies.push_back({shared, valid ? source : nullptr, false, site});
   ++mine.open;
+  race::CopyIssued(shared, valid ? source : nullptr, kCopyBytes, site);
   if (policy == Copies::kEarly) Land(mine.copies.back());
   if (policy == Copies::kRandom) in_flight.push_back(thread);
 }
@@ -72,10 +79,12 @@ void CopyAsyncCommit() {
   ThreadCopies& mine = of_thread[TheScheduler().current().linear];
   mine.group_sizes.push_back(mine.open);
   mine.open = 0;
+  race::CopiesCommitted();
 }
 
 void CopyAsyncWait(int pending) {
   ThreadCopies& mine = of_thread[TheScheduler().current().linear];
+  race::CopiesWaitedFor(pending);
   while (mine.group_sizes.size() > static_cast<size_t>(pending)) {
     for (size_t i = 0; i < mine.group_sizes.front(); ++i) {
       Land(mine.copies.front());

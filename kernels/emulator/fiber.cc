@@ -78,6 +78,8 @@ void Switch(Fiber& from, Fiber& to) {
   AfterSwitch(*back.left, from);
 }
 
+size_t StackBytes() { return kStackBytes; }
+
 bool IsGuardOf(const Fiber& fiber, const void* address) {
   const char* const byte = static_cast<const char*>(address);
   return fiber.stack != nullptr && byte < fiber.stack && byte >= fiber.stack - kGuardBytes;

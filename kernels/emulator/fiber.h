@@ -16,6 +16,8 @@ void Create(Fiber& fiber, void (*entry)());
 // Leaves `from`, which runs, and goes on with `to`. Returns when somebody switches back to `from`.
 void Switch(Fiber& from, Fiber& to);
 
+size_t StackBytes();
+
 // The fiber whose stack holds `address`, or that guards it, is one whose stack has run over.
 bool IsGuardOf(const Fiber& fiber, const void* address);
 

@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "kernels/emulator/async_copy.h"
+#include "kernels/emulator/crash.h"
 #include "kernels/emulator/fail.h"
 #include "kernels/emulator/memory.h"
+#include "kernels/emulator/race.h"
 #include "kernels/emulator/scheduler.h"
 #include "kernels/emulator/synchronize.h"
 
@@ -63,6 +65,7 @@ void RunBlocks(const Grid& grid, const Scheduler::Body& body) {
     current_block.shared =
         static_cast<unsigned char*>(AllocateMemory(Space::kShared, "of the block", grid.shared_bytes));
     ResetBarriers();
+    race::StartBlock(threads, static_cast<uint32_t>(block));
     scheduler.RunBlock(threads, body);
     CheckAllExited();
     CheckNoCopyInFlight();
@@ -80,7 +83,10 @@ void RunGrid(const Grid& grid, void (*call)(const void* context), const void* co
       .index = {}, .size = grid.block, .grid = grid.grid, .shared = nullptr, .shared_bytes = grid.shared_bytes};
   TheScheduler().StartLaunch(CurrentOptions());
   StartCopies(CurrentOptions());
+  ReportCrashes();
+  race::StartLaunch();
   RunBlocks(grid, {call, context});
+  race::EndLaunch();
 }
 
 }  // namespace ingot::emulator

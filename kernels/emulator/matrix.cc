@@ -6,6 +6,7 @@
 #include "core/base/bf16.h"
 #include "kernels/emulator/memory.h"
 #include "kernels/emulator/options.h"
+#include "kernels/emulator/race.h"
 #include "kernels/emulator/synchronize.h"
 #include "kernels/emulator/thread.h"
 
@@ -89,6 +90,7 @@ void RunMma(void* const* arguments, uint32_t) {
 void LoadMatrix(uint32_t* registers, const void* row, int matrices, bool transposed, Site site) {
   if (current_thread->linear % kWarp < matrices * kRows) {
     CheckShared(row, kRowBytes, kRowBytes, "ldmatrix", site.file, site.line);
+    race::NoteRead(row, kRowBytes, site);
   }
   LoadArgument argument{registers, row, matrices, transposed};
   WarpCollective("ldmatrix", kFullMask, &argument, RunLoad, false, site);

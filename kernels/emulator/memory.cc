@@ -7,6 +7,7 @@
 
 #include "core/base/check.h"
 #include "kernels/emulator/fail.h"
+#include "kernels/emulator/race.h"
 #include "kernels/emulator/sanitizer.h"
 #include "kernels/emulator/thread.h"
 
@@ -58,6 +59,7 @@ void* AllocateMemory(Space space, const std::string& what, size_t bytes) {
   std::memset(memory + bytes, kRedZoneByte, padded - bytes + kRedZone);
   PoisonMemory(base, kRedZone);
   PoisonMemory(memory + bytes, padded - bytes + kRedZone);
+  race::AddMemory(memory, bytes, space == Space::kShared, what);
   Allocations()[memory] = {space, what, bytes, base};
   return memory;
 }
@@ -77,6 +79,7 @@ void RefillMemory(void* memory) {
 
 void FreeMemory(void* memory) {
   CheckRedZones(memory);
+  race::RemoveMemory(memory);
   unsigned char* const base = Find(memory).base;
   const size_t padded = (Find(memory).bytes + kAlignment - 1) / kAlignment * kAlignment;
   UnpoisonMemory(base, kRedZone + padded + kRedZone);

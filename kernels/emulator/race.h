@@ -1,11 +1,84 @@
 #pragma once
-// The race detector's side of every event. Without the race build (INGOT_RACE_BUILD) all of it is empty.
+// The race detector: who may know of which access. It sees the plain accesses of kernels by the compiler's hooks
+// (-fsanitize=thread, with this runtime instead of the compiler's) and everything else from the emulator. Only the race
+// build has it (INGOT_RACE_BUILD); elsewhere all of this is empty.
+//
+// Order follows from barriers, __syncwarp, and the waits of asynchronous copies. Shuffles, votes and atomics order
+// nothing; an atomic behind a __threadfence hands the block's writes to blocks that see its value and fence after it.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
 
-namespace ingot::emulator::race {
+#include "kernels/emulator/site.h"
 
-struct Join {  // of threads that meet: each then knows what all knew
+namespace ingot::emulator {
+
+#ifdef INGOT_RACE_BUILD
+inline constexpr bool kRaceBuild = true;
+#else
+inline constexpr bool kRaceBuild = false;
+#endif
+
+namespace race {
+
+#ifdef INGOT_RACE_BUILD
+
+void StartLaunch();
+void StartBlock(int threads, uint32_t block);
+// Fails if the launch had a race.
+void EndLaunch();
+
+void AddMemory(const void* memory, size_t bytes, bool shared, const std::string& what);
+void RemoveMemory(const void* memory);
+
+// Of threads that meet: after Scatter each knows what all knew at their Gather.
+class Join {
+ public:
+  void Gather(int thread);
+  void Scatter(int thread);
+  void Clear() { known_.clear(); }
+
+ private:
+  std::vector<uint32_t> known_;
+};
+// The same for all threads of the block at once.
+void JoinBlock();
+// What the thread does from now on is not what others have learnt from it so far.
+void Advance(int thread);
+
+// An access of the running thread that no hook sees.
+void NoteRead(const void* address, size_t bytes, const Site& site);
+void NoteAtomic(const void* address, size_t bytes, const Site& site);
+void NoteFence();
+
+// Asynchronous copies of the running thread: from issue to wait they are accesses of an actor of their own.
+void CopyIssued(const void* target, const void* source, size_t bytes, const Site& site);
+void CopiesCommitted();
+void CopiesWaitedFor(int pending);
+
+#else
+
+inline void StartLaunch() {}
+inline void StartBlock(int, uint32_t) {}
+inline void EndLaunch() {}
+inline void AddMemory(const void*, size_t, bool, const std::string&) {}
+inline void RemoveMemory(const void*) {}
+struct Join {
   void Gather(int) {}
   void Scatter(int) {}
+  void Clear() {}
 };
+inline void JoinBlock() {}
+inline void Advance(int) {}
+inline void NoteRead(const void*, size_t, const Site&) {}
+inline void NoteAtomic(const void*, size_t, const Site&) {}
+inline void NoteFence() {}
+inline void CopyIssued(const void*, const void*, size_t, const Site&) {}
+inline void CopiesCommitted() {}
+inline void CopiesWaitedFor(int) {}
 
-}  // namespace ingot::emulator::race
+#endif
+
+}  // namespace race
+}  // namespace ingot::emulator

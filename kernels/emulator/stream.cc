@@ -1,38 +1,89 @@
 #include "kernels/emulator/stream.h"
 
+#include <algorithm>
 #include <deque>
+#include <mutex>
 #include <utility>
+#include <vector>
+
+#include "kernels/emulator/options.h"
+#include "kernels/emulator/scheduler.h"
 
 namespace ingot::emulator {
 namespace {
+
+// Work that nobody waits for is run when a queue grows beyond this.
+constexpr size_t kLongestQueue = 4096;
 
 struct Stream {
   std::deque<std::function<void()>> work;
 };
 
+struct Streams {
+  std::recursive_mutex mutex;  // work may be enqueued by several host threads
+  std::vector<Stream*> all;
+  Random random;
+};
+
+Streams& All() {
+  static Streams& streams = *new Streams;
+  return streams;
+}
+
+// One of the streams with work: the order between streams is nobody's promise, so the schedule chooses it.
+Stream* PickStream() {
+  std::vector<Stream*> with_work;
+  std::copy_if(All().all.begin(), All().all.end(), std::back_inserter(with_work),
+               [](const Stream* stream) { return !stream->work.empty(); });
+  if (with_work.empty()) return nullptr;
+  switch (CurrentOptions().schedule) {
+    case Schedule::kForward:
+      return with_work.front();
+    case Schedule::kReverse:
+      return with_work.back();
+    default:
+      return with_work[All().random.Below(static_cast<uint32_t>(with_work.size()))];
+  }
+}
+
+void RunNext() {
+  Stream* const stream = PickStream();
+  const std::function<void()> next = std::move(stream->work.front());
+  stream->work.pop_front();
+  next();
+}
+
 }  // namespace
 
-void* CreateStream() { return new Stream; }
+void* CreateStream() {
+  const std::lock_guard lock(All().mutex);
+  return All().all.emplace_back(new Stream);
+}
 
 void DestroyStream(void* stream) {
+  const std::lock_guard lock(All().mutex);
   Synchronize(stream);
+  std::erase(All().all, static_cast<Stream*>(stream));
   delete static_cast<Stream*>(stream);
 }
 
 void Enqueue(void* stream, std::function<void()> work) {
+  const std::lock_guard lock(All().mutex);
   if (stream == nullptr) return work();
-  static_cast<Stream*>(stream)->work.push_back(std::move(work));
-  Synchronize(stream);
+  std::deque<std::function<void()>>& queue = static_cast<Stream*>(stream)->work;
+  queue.push_back(std::move(work));
+  while (queue.size() > kLongestQueue) RunNext();
 }
 
 void Synchronize(void* stream) {
+  const std::lock_guard lock(All().mutex);
   if (stream == nullptr) return;
-  std::deque<std::function<void()>>& work = static_cast<Stream*>(stream)->work;
-  while (!work.empty()) {
-    const std::function<void()> next = std::move(work.front());
-    work.pop_front();
-    next();
-  }
+  while (!static_cast<Stream*>(stream)->work.empty()) RunNext();
+}
+
+void SynchronizeAll() {
+  const std::lock_guard lock(All().mutex);
+  while (PickStream() != nullptr) RunNext();
 }
 
 }  // namespace ingot::emulator

@@ -7,9 +7,12 @@ namespace ingot::emulator {
 void* CreateStream();
 void DestroyStream(void* stream);
 
-// Runs `work` behind what the stream was given before. A null stream runs it at once.
+// Does `work` behind what the stream was given before, and not before somebody synchronises: a host that reads too early
+// finds what was there before. A null stream does it at once.
 void Enqueue(void* stream, std::function<void()> work);
 // Returns when all of the stream's work is done.
 void Synchronize(void* stream);
+// All streams, in an order that Options::schedule chooses.
+void SynchronizeAll();
 
 }  // namespace ingot::emulator

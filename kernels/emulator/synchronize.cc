@@ -15,7 +15,7 @@ struct BarrierState {
   int threads = 0;           // that it waits for
   Site site;                 // of the first that waits
   std::vector<int> waiting;  // linear indices
-  std::vector<int> arrived_only;
+  race::Join of_arrivals;    // that do not wait
 };
 BarrierState barriers[kBarriers];
 
@@ -38,16 +38,20 @@ int CheckedCount(int id, int threads, const Site& site) {
 }
 
 void Release(BarrierState& barrier) {
-  race::Join join;
-  for (const int i : barrier.waiting) join.Gather(i);
-  for (const int i : barrier.arrived_only) join.Gather(i);
   Scheduler& scheduler = TheScheduler();
+  race::Join& join = barrier.of_arrivals;
+  const bool whole_block = static_cast<int>(barrier.waiting.size()) == scheduler.threads();
+  if (whole_block) {
+    race::JoinBlock();
+  } else {
+    for (const int i : barrier.waiting) join.Gather(i);
+  }
   for (const int i : barrier.waiting) {
-    join.Scatter(i);
+    if (!whole_block) join.Scatter(i);
     if (i != scheduler.current().linear) scheduler.Resume(scheduler.thread(i));
   }
   barrier.waiting.clear();
-  barrier.arrived_only.clear();
+  join.Clear();
   barrier.arrived = 0;
 }
 
@@ -150,7 +154,8 @@ void Barrier(int id, int threads, Site site) {
 void BarrierArrive(int id, int threads, Site site) {
   if (threads == 0) Fail("bar.arrive at %s:%u needs a number of threads", site.file, site.line);
   BarrierState& barrier = Arrive(id, threads, site);
-  barrier.arrived_only.push_back(TheScheduler().current().linear);
+  barrier.of_arrivals.Gather(TheScheduler().current().linear);
+  race::Advance(TheScheduler().current().linear);
   if (barrier.arrived == barrier.threads) Release(barrier);
 }
 

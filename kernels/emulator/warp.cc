@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/emulator/fail.h"
+#include "kernels/emulator/race.h"
 #include "kernels/emulator/scheduler.h"
 #include "kernels/emulator/synchronize.h"
 
@@ -115,6 +116,7 @@ uint64_t AtomicBits(Atomic operation, void* address, int bytes, bool is_signed, 
   }
   TheScheduler().current().site = site;
   TheScheduler().Yield();
+  race::NoteAtomic(address, static_cast<size_t>(bytes), site);
   uint64_t old = 0;
   std::memcpy(&old, address, static_cast<size_t>(bytes));
   old = Extended(old, bytes, is_signed);
@@ -124,6 +126,9 @@ uint64_t AtomicBits(Atomic operation, void* address, int bytes, bool is_signed, 
   return old;
 }
 
-void ThreadFence() { TheScheduler().Yield(); }
+void ThreadFence() {
+  race::NoteFence();
+  TheScheduler().Yield();
+}
 
 }  // namespace ingot::emulator

@@ -59,6 +59,18 @@ TEST(CastTest, AnyLength) {
   }
 }
 
+// Memory of a device that no 16-byte load may read.
+TEST(CastTest, AnyAddressOnADevice) {
+  if (CudaBackends().empty()) GTEST_SKIP() << "no CUDA device";
+  const Floats x = Normal(34, 1);
+  const CudaMemory from(34 * 4), to(33 * 2);
+  from.CopyFrom(reinterpret_cast<const char*>(x.data()));
+  RunOpOnCuda(Cast{.x = Tensor(from.data() + 4, DType::kF32, {33}), .y = Tensor(to.data(), DType::kBf16, {33})});
+  std::vector<Bf16> y(33);
+  to.CopyTo(reinterpret_cast<char*>(y.data()));
+  for (int n = 0; n < 33; ++n) EXPECT_EQ(y[n].bits, ToBf16(x[n + 1]).bits);
+}
+
 TEST(CastDeathTest, RefusesWrongArguments) {
   Floats x(4), y(4);
   EXPECT_DEATH(RunOp(Cast{.x = View(x, {4}), .y = View(y, {4})}), "not from f32 to f32");

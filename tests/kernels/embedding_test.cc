@@ -1,5 +1,6 @@
 #include "kernels/embedding.h"
 
+#include <cmath>
 #include <tuple>
 
 #include "tests/kernels/op_test.h"
@@ -74,6 +75,21 @@ TEST_P(Embedding, ForwardAndBackward) {
     RunOp(data.Backward());
     ExpectClose(data.dtable, GradientOf(data.reference(), 0, dtable), data.In(), R);
     ExpectClose(data.dposition_table, GradientOf(data.reference(), 1, dposition_table), data.In(), R);
+  }
+}
+
+// A device cannot stop the process for a token that is not in the table; it must not read beyond it either.
+TEST(EmbeddingTest, BadTokenOnADeviceMakesItsRowNan) {
+  for (const Backend& backend : CudaBackends()) {
+    const OnBackend on(backend);
+    for (const int32_t bad : {-1, 7}) {
+      Data data(3, 8, 7);
+      data.tokens[1] = bad;
+      RunOp(data.Forward());
+      for (int64_t r = 0; r < 3; ++r) {
+        for (int64_t c = 0; c < 8; ++c) EXPECT_EQ(std::isnan(data.y[r * 8 + c]), r == 1);
+      }
+    }
   }
 }
 

@@ -33,6 +33,22 @@ TEST(GradientNormTest, EqualsASumInLongDouble) {
   }
 }
 
+// Memory of a device that no 16-byte load may read: the same bits, one element at a time.
+TEST(GradientNormTest, AnyAddressOnADevice) {
+  if (CudaBackends().empty()) GTEST_SKIP() << "no CUDA device";
+  const OnBackend on(kCudaF32);
+  const Floats x = Normal(1031, 1);
+  const CudaMemory memory(1032 * 4), sums(8);
+  Floats behind_one(1, 0.0f);
+  behind_one.insert(behind_one.end(), x.begin(), x.end());
+  memory.CopyFrom(reinterpret_cast<const char*>(behind_one.data()));
+  RunOpOnCuda(GradientNorm{.x = Tensor(memory.data() + 4, DType::kF32, {1031}),
+                           .block_sums = Tensor(sums.data(), DType::kF64, {1})});
+  double sum = 0;
+  sums.CopyTo(reinterpret_cast<char*>(&sum));
+  EXPECT_EQ(sum, BlockSums(x)[0]);
+}
+
 // Squares of both lie outside fp32.
 TEST(GradientNormTest, LargeAndSmallNumbers) {
   for (const Backend& backend : AllBackends()) {

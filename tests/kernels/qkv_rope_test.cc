@@ -148,7 +148,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, QkvRope,
                          testing::Values(Shape{1, 1, 1, 1, 4, true, true}, Shape{2, 3, 2, 1, 4, true, true},
                                          Shape{1, 17, 1, 1, 6, true, true}, Shape{2, 2, 5, 1, 6, false, true},
                                          Shape{1, 3, 2, 2, 8, true, false}, Shape{2, 3, 3, 3, 5, false, false},
-                                         Shape{1, 2, 7, 1, 10, true, true}));
+                                         Shape{1, 2, 7, 1, 10, true, true}, Shape{1, 3, 1, 1, 70, true, true}));
 
 TEST(QkvRopeTest, LargeShapeAlongADirection) {
   for (const Backend& backend : AllBackends()) {
@@ -161,6 +161,19 @@ TEST(QkvRopeTest, LargeShapeAlongADirection) {
       ExpectScalarsClose(Joined({data.q, data.k, data.v}), data.reference(), data.In(), D);
       RunOp(data.Backward());
       ExpectCloseAlong({data.dqkv, data.dq_norm, data.dk_norm, {}}, data.reference(), data.In(), D + 66 * 4);
+    }
+  }
+}
+
+// A device cannot stop the process for a position that is not in the table; it must not read beyond it either.
+TEST(QkvRopeTest, BadPositionOnADeviceMakesItsRowNan) {
+  for (const Backend& backend : CudaBackends()) {
+    const OnBackend on(backend);
+    Data data({1, 3, 1, 1, 8, true, true});
+    data.positions[1] = 5;
+    RunOp(data.Forward());
+    for (int64_t t = 0; t < 3; ++t) {
+      for (int64_t d = 0; d < 8; ++d) EXPECT_EQ(std::isnan(data.q[t * 8 + d]), t == 1);
     }
   }
 }
