@@ -13,14 +13,14 @@ namespace {
 thread_local int64_t allocations = 0;
 }
 
-// Counted for the whole test program; each thread counts its own.
-void* operator new(size_t size) {
+// Counted for the whole test program; each thread counts its own. Not inlined: g++ would see malloc meet delete.
+__attribute__((noinline)) void* operator new(size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+__attribute__((noinline)) void operator delete(void* memory) noexcept { std::free(memory); }
+__attribute__((noinline)) void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace ingot {
 namespace {
