@@ -24,7 +24,7 @@ class ShardLoader : public Loader {
 
   int64_t windows() const override { return rows_.rows(); }
   std::vector<Share> Shares(int64_t sequences) const override { return rows_.Shares(sequences); }
-  absl::Status TryRead(int64_t first, TokenBatch& batch) const override;
+  absl::Status Read(int64_t first, TokenBatch& batch) const override;
   void Start(int64_t first, int64_t stride) override;
   const TokenBatch& Next() override;
   absl::Status status() const override;
@@ -74,7 +74,7 @@ absl::Status ShardLoader::CheckIds(size_t source, int64_t b, const TokenBatch& b
   return Damaged(source, "a token id outside its vocabulary");
 }
 
-absl::Status ShardLoader::TryRead(int64_t first, TokenBatch& batch) const {
+absl::Status ShardLoader::Read(int64_t first, TokenBatch& batch) const {
   INGOT_CHECK(first >= 0, "sequence %lld", static_cast<long long>(first));
   maker_.Prepare(batch);
   for (int64_t b = 0; b < plan_.B; ++b) {
@@ -112,7 +112,7 @@ void ShardLoader::ReadAhead(int64_t first, int64_t stride) {
       changed_.wait(lock, [&] { return stop_ || number < consumed_ - 1 + kRing; });
       if (stop_) return;
     }
-    absl::Status read = TryRead(first + number * stride, ring_[static_cast<size_t>(number % kRing)]);
+    absl::Status read = Read(first + number * stride, ring_[static_cast<size_t>(number % kRing)]);
     const std::lock_guard lock(mutex_);
     if (!read.ok()) {
       status_ = std::move(read);
@@ -149,11 +149,6 @@ absl::Status ShardLoader::status() const {
 }
 
 }  // namespace
-
-void Loader::Read(int64_t first, TokenBatch& batch) const {
-  const absl::Status status = TryRead(first, batch);
-  INGOT_CHECK(status.ok(), "%s", std::string(status.message()).c_str());
-}
 
 absl::StatusOr<std::unique_ptr<Loader>> Loader::Create(std::vector<Dataset> sources, const LoaderPlan& plan) {
   INGOT_CHECK(plan.B > 0 && plan.T > 0, "a batch of B=%lld, T=%lld", static_cast<long long>(plan.B),

@@ -68,9 +68,7 @@ class Loader {
 
   // Global sequences [first, first + B) of the stream, whatever was read before. Thread-safe. An error means damaged
   // data and names it.
-  virtual absl::Status TryRead(int64_t first, TokenBatch& batch) const = 0;
-  // The same for callers that have no other way than to end.
-  void Read(int64_t first, TokenBatch& batch) const;
+  virtual absl::Status Read(int64_t first, TokenBatch& batch) const = 0;
 
   // From `first` on, batches are prepared ahead by a thread. A rank r of W that reads batch numbers b with
   // b mod W = r passes stride W * B and first = r * B.

@@ -159,13 +159,4 @@ int64_t Mixture::CountBefore(size_t source, int64_t sequence) const {
   return stage.count_before[source] + stage.CountBefore(source, block - stage.first_block);
 }
 
-uint64_t Mixture::fingerprint() const {
-  uint64_t hash = stages_.size();
-  for (const Stage& stage : stages_) {
-    hash = CombineHash(hash, static_cast<uint64_t>(stage.first_block));
-    for (const uint64_t weight : stage.weights) hash = CombineHash(hash, weight);
-  }
-  return hash;
-}
-
 }  // namespace ingot

@@ -37,8 +37,6 @@ class Mixture {
   // Sequences of `source` in the blocks before the one of `sequence`.
   int64_t CountBefore(size_t source, int64_t sequence) const;
   size_t sources() const { return stages_.front().weights.size(); }
-  // A hash over all weights and borders.
-  uint64_t fingerprint() const;
 
  private:
   struct Stage {

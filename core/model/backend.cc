@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "kernels/cuda/runtime.h"
 
@@ -22,6 +23,13 @@ Backend::~Backend() {
 absl::StatusOr<Arena> Backend::CreateArena(const std::string& name, int64_t bytes) const {
   if (device_ == Device::kCpu) return Arena::Create(name, bytes);
   bytes = Arena::Aligned(bytes);
+  // Asked first, so that the error names what is planned and what there is.
+  INGOT_ASSIGN_OR_RETURN(const int64_t free_bytes, cuda::FreeBytes());
+  if (bytes > free_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(name, ": ", bytes, " bytes of device memory are planned, but only ", free_bytes,
+                     " are free: use a smaller training.micro_batch, model.recompute=block, or a smaller model"));
+  }
   INGOT_ASSIGN_OR_RETURN(void* const memory, cuda::Allocate(name, bytes));
   return Arena::Over(name, memory, bytes, cuda::Free);
 }
@@ -54,10 +62,12 @@ absl::Status Backend::Wait() const { return device_ == Device::kCpu ? absl::OkSt
 
 absl::StatusOr<HostCopy> HostCopy::Create(std::shared_ptr<const Backend> backend, const Tensor& of) {
   if (backend->device() == Device::kCpu) return HostCopy(std::move(backend), of, of, nullptr);
-  INGOT_ASSIGN_OR_RETURN(Arena made, Arena::Create("host copy", ingot::Bytes(of)));
-  auto arena = std::make_shared<Arena>(std::move(made));
+  const int64_t bytes = Bytes(backend->device(), of);
+  INGOT_ASSIGN_OR_RETURN(void* const memory, cuda::AllocatePinned("host copy", bytes));
+  auto arena = std::make_shared<Arena>(Arena::Over("host copy", memory, bytes, cuda::FreePinned));
+  std::memset(memory, 0, static_cast<size_t>(bytes));  // what lies between parameters is uploaded too, and must be 0
   Tensor host = of;
-  host.ptr = arena->At(0, ingot::Bytes(of));
+  host.ptr = memory;
   return HostCopy(std::move(backend), of, host, std::move(arena));
 }
 

@@ -45,7 +45,7 @@ class Backend {
   void* stream_;  // cudaStream_t; null on the CPU
 };
 
-// What host code reads and writes of a tensor: the tensor itself on the CPU, a copy in host memory otherwise.
+// What host code reads and writes of a tensor: the tensor itself on the CPU, a copy in page-locked host memory otherwise.
 class HostCopy {
  public:
   static absl::StatusOr<HostCopy> Create(std::shared_ptr<const Backend> backend, const Tensor& of);

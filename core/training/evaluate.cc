@@ -49,7 +49,7 @@ double EvalTotals::bits_per_byte() const {
 WindowSource WindowsOf(const Loader& loader, int64_t windows) {
   const int64_t all = loader.windows();
   return {.windows = windows == 0 ? all : std::min(windows, all),
-          .read = [&loader](int64_t first, TokenBatch& batch) { loader.Read(first, batch); }};
+          .read = [&loader](int64_t first, TokenBatch& batch) { return loader.Read(first, batch); }};
 }
 
 WindowSource WindowsOf(const TokenSource& stream, int64_t B, int64_t T) {
@@ -61,6 +61,7 @@ WindowSource WindowsOf(const TokenSource& stream, int64_t B, int64_t T) {
       values->assign(B * T, 0);
     }
     for (int64_t b = 0; b < B; ++b) FillWindow(stream, first + b, b, batch);
+    return absl::OkStatus();
   };
   return {.windows = std::max<int64_t>((stream.tokens - 1 + T - 1) / T, 0), .read = read};
 }
@@ -81,7 +82,7 @@ absl::StatusOr<EvalTotals> Evaluate(Model& model, const WindowSource& source, co
   TokenBatch batch;
   std::vector<float> losses(model.shape().B * model.shape().T);
   for (int64_t first = 0; first < source.windows; first += model.shape().B) {
-    source.read(first, batch);
+    INGOT_RETURN_IF_ERROR(source.read(first, batch));
     DropRowsFrom(std::min(source.windows - first, batch.B), batch);
     INGOT_RETURN_IF_ERROR(model.Evaluate(InputOf(batch, mask_documents), losses.data(), nullptr));
     AddBatch(batch, losses, tokenizer, totals);

@@ -22,10 +22,10 @@ struct EvalTotals {
   double bits_per_byte() const;  // nats / ln 2 / bytes
 };
 
-// Where windows come from: read(first, batch) fills batch with windows [first, first + B).
+// Where windows come from: read(first, batch) fills batch with windows [first, first + B). An error means damaged data.
 struct WindowSource {
   int64_t windows = 0;
-  std::function<void(int64_t, TokenBatch&)> read;
+  std::function<absl::Status(int64_t, TokenBatch&)> read;
 };
 
 // The first `windows` (at most all; 0: all) of a loader that does not shuffle. `loader` must outlive the source. A rest
@@ -41,7 +41,7 @@ struct TokenSource {
 // All of a stream; the last window may be short.
 WindowSource WindowsOf(const TokenSource& stream, int64_t B, int64_t T);
 
-// Sum over all windows, in batches of the model's B. Errors: what the model's device reports.
+// Sum over all windows, in batches of the model's B. Errors: damaged data, and what the model's device reports.
 absl::StatusOr<EvalTotals> Evaluate(Model& model, const WindowSource& source, const Tokenizer& tokenizer,
                                     bool mask_documents = false);
 

@@ -19,13 +19,7 @@ __global__ __launch_bounds__(kThreads) void ForwardKernel(const Scalar* x, const
   for (int p = 0; p < kPacks; ++p) {
     const int64_t c = MyChannel<kWidth>(p);
     if (c >= C) break;
-    LoadFloats(x + row + c, values[p]);
-    if (residual != nullptr) {
-      float added[kWidth];
-      LoadFloats(residual + row + c, added);
-      for (int i = 0; i < kWidth; ++i) values[p][i] = Rounded<Scalar>(values[p][i] + added[i]);
-      StoreFloats(sum + row + c, values[p]);
-    }
+    LoadSum(x, residual, sum, row + c, values[p]);
     for (int i = 0; i < kWidth; ++i) total += values[p][i];
   }
   const float mean = BlockSum(total, shared.of_warp) / static_cast<float>(C);

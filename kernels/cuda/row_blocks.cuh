@@ -16,6 +16,19 @@ struct WarpSums {
   float of_warp[32];
 };
 
+// One pack at element `at`: values = x + residual, rounded as it is stored, and stored to `sum`; without a residual (null)
+// values = x.
+template <typename Scalar, int kWidth>
+__device__ __forceinline__ void LoadSum(const Scalar* x, const Scalar* residual, Scalar* sum, int64_t at,
+                                        float (&values)[kWidth]) {
+  LoadFloats(x + at, values);
+  if (residual == nullptr) return;
+  float added[kWidth];
+  LoadFloats(residual + at, added);
+  for (int i = 0; i < kWidth; ++i) values[i] = Rounded<Scalar>(values[i] + added[i]);
+  StoreFloats(sum + at, values);
+}
+
 // Calls f.operator()<Scalar, kWidth, kPacks, kThreads>(threads) with threads <= kThreads, a multiple of 32, whose packs
 // hold a row of C channels.
 template <typename F>

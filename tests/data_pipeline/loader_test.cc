@@ -42,7 +42,7 @@ std::vector<std::vector<int32_t>> Sequences(const Dataset& dataset, LoaderPlan p
   std::vector<std::vector<int32_t>> rows;
   TokenBatch batch;
   for (int64_t i = 0; i < count; ++i) {
-    (*loader)->Read(i, batch);
+    EXPECT_TRUE((*loader)->Read(i, batch).ok());
     rows.push_back(batch.tokens);
   }
   return rows;
@@ -56,7 +56,7 @@ TEST_F(LoaderTest, WindowsInFileOrderCoverTheTokens) {
   ASSERT_EQ(loader->windows(), (static_cast<int64_t>(tokens.size()) - 1) / T);
   TokenBatch batch;
   for (int64_t i = 0; i < loader->windows(); ++i) {
-    loader->Read(i, batch);
+    EXPECT_TRUE(loader->Read(i, batch).ok());
     for (int64_t t = 0; t < T; ++t) {
       const auto at = static_cast<size_t>(i * T + t), n = static_cast<size_t>(t);
       ASSERT_EQ(batch.tokens[n], tokens[at]);
@@ -112,7 +112,7 @@ TEST_F(LoaderTest, ResumesAnywhere) {
     const TokenBatch& batch = loader->Next();
     if (number % 13 == 0) resumed->Start(5 * number, 5);
     const TokenBatch& again = resumed->Next();
-    resumed->Read(5 * number, read);
+    EXPECT_TRUE(resumed->Read(5 * number, read).ok());
     for (const TokenBatch* other : {&again, &std::as_const(read)}) {
       ASSERT_EQ(batch.tokens, other->tokens);
       ASSERT_EQ(batch.targets, other->targets);
@@ -129,7 +129,7 @@ TEST_F(LoaderTest, MasksFollowTheDocuments) {
     const auto loader = Open(dataset, {.B = 2, .T = T, .seed = 3, .mask_documents = true});
     TokenBatch batch;
     for (int64_t first = 0; first < loader->windows() / 2; first += 2) {
-      loader->Read(first, batch);
+      EXPECT_TRUE(loader->Read(first, batch).ok());
       int64_t targets = 0;
       for (int64_t r = 0; r < 2 * T; ++r) {
         const auto n = static_cast<size_t>(r);
@@ -157,7 +157,7 @@ TEST_F(LoaderTest, TheSmallestDatasetHasOneWindow) {
   const auto loader = Open(dataset, plan);
   EXPECT_EQ(loader->windows(), 1);
   TokenBatch batch;
-  loader->Read(7, batch);  // epochs 7, 8, 9
+  EXPECT_TRUE(loader->Read(7, batch).ok());  // epochs 7, 8, 9
   EXPECT_EQ(Row(batch.tokens, 0, plan.T), Row(batch.tokens, 2, plan.T));
 }
 

@@ -97,13 +97,11 @@ TEST(Mixture, StagesGoOnWhereTheLastOnesEnded) {
 }
 
 TEST(Mixture, SeedsChangeTheOrderOnly) {
-  const Mixture a = MustCreate(1, {{0, {1, 1}}}), b = MustCreate(2, {{0, {1, 1}}}), c = MustCreate(1, {{0, {1, 2}}});
+  const Mixture a = MustCreate(1, {{0, {1, 1}}}), b = MustCreate(2, {{0, {1, 1}}});
   int different = 0;
   for (int64_t g = 0; g < kMixtureBlock; ++g) different += a.At(g).source != b.At(g).source;
   EXPECT_GT(different, 300);
   EXPECT_EQ(a.CountBefore(0, 99 * kMixtureBlock), b.CountBefore(0, 99 * kMixtureBlock));
-  EXPECT_EQ(a.fingerprint(), b.fingerprint());
-  EXPECT_NE(a.fingerprint(), c.fingerprint());
 }
 
 TEST(Mixture, BadStagesAreNamed) {

@@ -79,7 +79,7 @@ TEST_F(PackingTest, ALoaderOfBestFitRowsHasNoEmptyPlaceAndTrueTargets) {
     std::map<int32_t, int64_t> counts;
     const int64_t rows = (*loader)->windows() / 3 * 3;
     for (int64_t first = 0; first < rows; first += 3) {
-      (*loader)->Read(first, batch);
+      EXPECT_TRUE((*loader)->Read(first, batch).ok());
       for (size_t n = 0; n < batch.tokens.size(); ++n) {
         ++counts[batch.tokens[n]];
         const bool ends = batch.tokens[n] == kByteEndOfText;
@@ -161,9 +161,9 @@ TEST_F(PackingTest, FimIsAFunctionOfSeedAndIndex) {
   TokenBatch a, b, c;
   int64_t marks[3] = {};
   for (int64_t first = 0; first < 60; first += 4) {
-    (*one)->Read(first, a);
-    (*two)->Read(first, b);
-    (*other)->Read(first, c);
+    EXPECT_TRUE((*one)->Read(first, a).ok());
+    EXPECT_TRUE((*two)->Read(first, b).ok());
+    EXPECT_TRUE((*other)->Read(first, c).ok());
     ASSERT_EQ(a.tokens, b.tokens);
     ASSERT_EQ(a.targets, b.targets);
     ASSERT_EQ(a.document_start, b.document_start);

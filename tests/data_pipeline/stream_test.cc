@@ -71,7 +71,7 @@ class StreamTest : public ::testing::TestWithParam<Case> {
     std::vector<uint64_t> hashes;
     TokenBatch batch;
     for (int64_t g = 0; g < count; ++g) {
-      loader->Read(g, batch);
+      EXPECT_TRUE(loader->Read(g, batch).ok());
       hashes.push_back(HashesOf(batch)[0]);
     }
     return hashes;
@@ -160,14 +160,14 @@ TEST_F(SourcesTest, ValidationReadsEveryWindowOfEverySourceOnce) {
   for (const Dataset& source : sources) {
     const auto loader = Loader::Create(source, plan);
     for (int64_t i = 0; i < (*loader)->windows(); ++i) {
-      (*loader)->Read(i, batch);
+      EXPECT_TRUE((*loader)->Read(i, batch).ok());
       expected.push_back(batch.tokens);
     }
   }
   const auto both = Loader::Create(sources, plan);
   ASSERT_EQ((*both)->windows(), static_cast<int64_t>(expected.size()));
   for (int64_t i = 0; i < (*both)->windows(); ++i) {
-    (*both)->Read(i, batch);
+    EXPECT_TRUE((*both)->Read(i, batch).ok());
     got.push_back(batch.tokens);
   }
   EXPECT_TRUE(std::is_permutation(got.begin(), got.end(), expected.begin()));

@@ -120,7 +120,7 @@ absl::StatusOr<double> Rate(const std::vector<Dataset>& sources, const LoaderPla
   for (int round = -1; round < flags.rounds; ++round) {
     const double start = ThreadSeconds();
     for (int64_t i = 0; i < batches; ++i) {
-      INGOT_RETURN_IF_ERROR(loader->TryRead(((round + 1) * batches + i) * plan.B, batch));
+      INGOT_RETURN_IF_ERROR(loader->Read(((round + 1) * batches + i) * plan.B, batch));
     }
     const double rate = static_cast<double>(batches * plan.B * plan.T) / (ThreadSeconds() - start);
     if (round >= 0) rates.push_back(rate);  // the first one touches pages and makes the order
@@ -175,7 +175,7 @@ absl::StatusOr<double> MeasureStart(const std::string& root, const Flags& flags)
   const LoaderPlan plan = {.B = flags.micro_batch, .T = flags.sequence_length, .seed = 1, .mask_documents = true};
   INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Loader> loader, Loader::Create(dataset, plan));
   TokenBatch batch;
-  INGOT_RETURN_IF_ERROR(loader->TryRead(loader->windows() / 2, batch));
+  INGOT_RETURN_IF_ERROR(loader->Read(loader->windows() / 2, batch));
   return ClockSeconds() - start;
 }
 

@@ -126,6 +126,16 @@ TEST_P(CudaModelTest, DecoderGivesTheLossesOfTheModel) {
   EXPECT_NEAR(from_decoder, from_model, Tolerance(DType::kBf16, dims.L) * from_model);
 }
 
+TEST(CudaModel, MoreThanTheDeviceHasIsRefusedBeforeAnythingIsTaken) {
+  RunShape shape = ShapeOn(Device::kCuda, DType::kBf16);
+  shape.B = int64_t{1} << 26;
+  const auto model = Model::Create(WideVariants()[0].dims, shape);
+  ASSERT_FALSE(model.ok());
+  EXPECT_NE(std::string(model.status().message()).find("bytes of device memory are planned, but only"),
+            std::string::npos)
+      << model.status();
+}
+
 INSTANTIATE_TEST_SUITE_P(Variants, CudaModelTest, testing::ValuesIn(WideVariants()),
                          [](const auto& variant) { return variant.param.name; });
 

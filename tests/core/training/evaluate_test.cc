@@ -24,10 +24,10 @@ TEST(Windows, EveryTokenButTheFirstIsPredictedOnce) {
   const WindowSource source = WindowsOf(SourceOf({10, 11, 12, 13, 14, 15, 16, 17}), 2, 3);
   ASSERT_EQ(source.windows, 3);
   TokenBatch batch;
-  source.read(0, batch);
+  ASSERT_TRUE(source.read(0, batch).ok());
   EXPECT_THAT(batch.tokens, ElementsAre(10, 11, 12, 13, 14, 15));
   EXPECT_THAT(batch.targets, ElementsAre(11, 12, 13, 14, 15, 16));
-  source.read(2, batch);
+  ASSERT_TRUE(source.read(2, batch).ok());
   EXPECT_THAT(batch.targets, ElementsAre(17, -1, -1, -1, -1, -1));
   EXPECT_EQ(batch.target_count, 1);
 }
@@ -93,6 +93,13 @@ TEST_F(EvaluateTest, LossIsTheSumOfWindowsWhateverTheBatch) {
     EXPECT_NEAR(totals.bits_per_byte(), nats / std::log(2.0) / static_cast<double>(totals.bytes), 1e-3);
     EXPECT_NEAR(totals.perplexity(), std::exp(totals.loss()), 1e-9);
   }
+}
+
+TEST_F(EvaluateTest, DamagedDataIsAnError) {
+  WindowSource source = WindowsOf(SourceOf({1, 2, 3, 4}), 1, 2);
+  source.read = [](int64_t, TokenBatch&) { return absl::DataLossError("data/ is damaged"); };
+  const auto totals = Evaluate(*ModelOf(1, 2), source, *tokenizer_);
+  EXPECT_EQ(totals.status().message(), "data/ is damaged");
 }
 
 TEST_F(EvaluateTest, ChoicesAreScoredByTheirOwnTokens) {
