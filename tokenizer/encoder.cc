@@ -87,6 +87,7 @@ struct Encoder::State {
   std::array<PieceKey, kBatch> keys;
   LongPieceCache long_pieces;
   MergeScratch scratch;
+  BacktrackingScratch backtracking_scratch;
   std::string normalized;
 };
 
@@ -149,8 +150,10 @@ void Encoder::State::EncodeAnew(absl::string_view piece, std::vector<int32_t>& i
   const int32_t whole = tables->whole_pieces.Find(piece);
   if (whole >= 0) {
     ids.push_back(whole);
+  } else if (tables->backtracking) {
+    tables->backtracking->Encode(piece, backtracking_scratch, ids);
   } else {
-    MergePiece(tables->byte_ids, tables->pairs, &*tables->starts, piece, scratch, ids);
+    MergePiece(tables->byte_ids, tables->pairs, piece, scratch, ids);
   }
 }
 
