@@ -13,35 +13,50 @@ constexpr size_t kLongestToken = 4096;  // bytes; vocabularies with longer ones 
 
 bool Backtracking::Serves(const TokenizerModel& model) {
   if (model.tokens.size() > TokenTrie::kMostTokens) return false;
-  std::vector<int32_t> made_at(model.tokens.size(), -1);
+  std::vector<int32_t> last_made(model.tokens.size(), -1);
   for (size_t rank = 0; rank < model.merges.size(); ++rank) {
-    const Merge& merge = model.merges[rank];
-    if (made_at[merge.result] >= 0 || model.tokens[merge.result].size() > kLongestToken) return false;
-    made_at[merge.result] = static_cast<int32_t>(rank);
+    const int32_t result = model.merges[rank].result;
+    if (model.tokens[result].size() > kLongestToken) return false;
+    last_made[result] = static_cast<int32_t>(rank);
   }
   for (size_t rank = 0; rank < model.merges.size(); ++rank) {
     const Merge& merge = model.merges[rank];
-    if (std::max(made_at[merge.left], made_at[merge.right]) >= static_cast<int32_t>(rank)) return false;
+    if (std::max(last_made[merge.left], last_made[merge.right]) >= static_cast<int32_t>(rank)) return false;
   }
   return true;
 }
 
-Backtracking::Backtracking(const TokenizerModel& model, const PairTable& pairs, const std::vector<int32_t>& own)
-    : pairs_(pairs), origins_(model.tokens.size()), prefixes_(model.tokens.size()), trie_(model.tokens, own) {
-  for (const int32_t id : own) {
-    const std::string& bytes = model.tokens[id];
-    prefixes_[id] = {trie_.LongestProperPrefix(bytes), static_cast<uint32_t>(bytes.size())};
-  }
-  for (size_t rank = 0; rank < model.merges.size(); ++rank) {
-    const Merge& merge = model.merges[rank];
-    origins_[merge.result] = {merge.left, merge.right, static_cast<int32_t>(rank)};
-  }
+Backtracking::Backtracking(const TokenizerModel& model, const PairTable& pairs)
+    : pairs_(pairs), origins_(model.tokens.size()), prefixes_(model.tokens.size()) {
+  const std::vector<int32_t> own = FindOwn(model);
+  trie_.emplace(model.tokens, own);
+  for (const int32_t id : own) prefixes_[id].shorter = trie_->LongestProperPrefix(model.tokens[id]);
 }
 
-// `limit`: merges of lower ranks come while both tokens stand. Of two made by the same merge the right one is made
-// later; a merge of that same rank over the border comes before it, being further left, and after the left one.
-bool Backtracking::AreCompatible(int32_t left, int32_t right) const {
-  int32_t limit = kNoRank;
+// A token of several bytes is own if its parts are, and stay whole until the merge that joins them.
+std::vector<int32_t> Backtracking::FindOwn(const TokenizerModel& model) {
+  const auto tokens = static_cast<int32_t>(model.tokens.size());
+  for (int32_t id = 0; id < tokens; ++id) {
+    if (model.tokens[id].size() == 1 && IsOrdinary(model, id)) prefixes_[id].size = 1;
+  }
+  for (size_t i = 0; i < model.merges.size(); ++i) {
+    const Merge& merge = model.merges[i];
+    const auto rank = static_cast<int32_t>(i);
+    if (IsOwn(merge.result) || !IsOwn(merge.left) || !IsOwn(merge.right)) continue;
+    if (!AreCompatible(merge.left, merge.right, rank)) continue;
+    origins_[merge.result] = {merge.left, merge.right, rank};
+    prefixes_[merge.result].size = static_cast<uint32_t>(model.tokens[merge.result].size());
+  }
+  std::vector<int32_t> own;
+  for (int32_t id = 0; id < tokens; ++id) {
+    if (IsOwn(id)) own.push_back(id);
+  }
+  return own;
+}
+
+// Of two tokens made by the same merge the right one is made later; a merge of that same rank over the border comes
+// before it, being further left, and after the left one.
+bool Backtracking::AreCompatible(int32_t left, int32_t right, int32_t limit) const {
   for (;;) {
     if (pairs_.Find(left, right).rank < limit) return false;
     const Origin &l = origins_[left], &r = origins_[right];
@@ -69,7 +84,7 @@ class Backtracking::Run {
 
   void Encode() {
     for (const uint8_t* p = begin_; p < end_;) {
-      const TokenTrie::Match match = tables_.trie_.Longest(p, end_);
+      const TokenTrie::Match match = tables_.trie_->Longest(p, end_);
       if (Fits(match.id, match.end)) [[likely]] {
         ids_.push_back(match.id);
         p = match.end;

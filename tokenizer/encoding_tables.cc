@@ -4,7 +4,6 @@
 #include <bit>
 
 #include "absl/hash/hash.h"
-#include "tokenizer/merging.h"
 
 namespace ingot {
 namespace {
@@ -43,23 +42,12 @@ EncodingTables::EncodingTables(std::shared_ptr<const TokenizerModel> of)
     const std::string& token = model->tokens[id];
     if (token.size() == 1 && IsOrdinary(*model, id)) byte_ids[static_cast<uint8_t>(token[0])] = id;
   }
-  // A vocabulary may hold tokens that no merges reach (imports do): those must not be found by their bytes.
-  std::vector<int32_t> own, others;
-  MergeScratch scratch;
-  std::vector<int32_t> ids;
-  for (int32_t id = 0; id < tokens; ++id) {
-    if (!IsOrdinary(*model, id)) continue;
-    ids.clear();
-    MergePiece(byte_ids, pairs, model->tokens[id], scratch, ids);
-    (ids.size() == 1 && ids[0] == id ? own : others).push_back(id);
-  }
-  if (Backtracking::Serves(*model)) {
-    backtracking.emplace(*model, pairs, own);
-  } else {
-    for (const int32_t id : own) whole_pieces.Insert(id);
-  }
+  if (Backtracking::Serves(*model)) backtracking.emplace(*model, pairs);
   if (!model->whole_piece_first) return;
-  for (const int32_t id : others) whole_pieces.Insert(id);
+  for (int32_t id = 0; id < tokens; ++id) {
+    const bool found_by_merging = backtracking && backtracking->IsOwn(id);
+    if (IsOrdinary(*model, id) && !found_by_merging) whole_pieces.Insert(id);
+  }
 }
 
 }  // namespace ingot

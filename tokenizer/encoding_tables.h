@@ -37,8 +37,7 @@ struct EncodingTables {
   std::array<int32_t, 256> byte_ids{};
   PairTable pairs;
   std::optional<Backtracking> backtracking;  // where the vocabulary allows it; else pieces are merged by ranks
-  WholePieceTable whole_pieces;              // tokens that their bytes are, as whole pieces, whatever merging gives;
-                                             // without backtracking those that merging gives as well: this is faster
+  WholePieceTable whole_pieces;              // with whole_piece_first: tokens that merging may not give
   AddedTokenFinder raw_added, normalized_added;
 };
 

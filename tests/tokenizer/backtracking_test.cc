@@ -16,8 +16,9 @@ namespace {
 using ::testing::ElementsAre;
 
 // The 256 bytes by value and `merges` merges of tokens drawn from those over few letters, in an order in which each is
-// made before it is used. As nothing is learned from text, many of the tokens are such that no text gives them.
-TokenizerModel RandomModel(std::mt19937& random, const std::vector<char>& letters, int merges) {
+// made before it is used. As nothing is learned from text, many of the tokens are such that no text gives them. With
+// `all_splits`, every two tokens that join to a third merge, as in files that were converted from ranks of tokens.
+TokenizerModel RandomModel(std::mt19937& random, const std::vector<char>& letters, int merges, bool all_splits = false) {
   TokenizerModel model;
   for (int byte = 0; byte < 256; ++byte) model.tokens.emplace_back(1, static_cast<char>(byte));
   std::vector<int32_t> usable;
@@ -29,8 +30,14 @@ TokenizerModel RandomModel(std::mt19937& random, const std::vector<char>& letter
     if (std::find(model.tokens.begin(), model.tokens.end(), joined) != model.tokens.end()) continue;
     const auto result = static_cast<int32_t>(model.tokens.size());
     model.tokens.push_back(joined);
-    model.merges.push_back({left, right, result});
     usable.push_back(result);
+    for (const int32_t first : all_splits ? usable : std::vector<int32_t>{left}) {
+      if (model.tokens[first].size() >= joined.size() || joined.find(model.tokens[first]) != 0) continue;
+      const std::string rest = joined.substr(model.tokens[first].size());
+      const auto second = std::find(model.tokens.begin(), model.tokens.end(), rest);
+      if (second == model.tokens.end()) continue;
+      model.merges.push_back({first, static_cast<int32_t>(second - model.tokens.begin()), result});
+    }
   }
   INGOT_CHECK(Validate(model).ok(), "test vocabulary is not valid");
   return model;
@@ -70,7 +77,7 @@ TEST(BacktrackingTest, EqualsMergingByRanksInAnyVocabularyItServes) {
   for (uint32_t seed = 0; seed < 400; ++seed) {
     std::mt19937 random(seed);
     const std::vector<char> few(letters.begin(), letters.begin() + 1 + seed % 5);
-    BothWays ways(RandomModel(random, few, 1 + static_cast<int>(random() % 60)));
+    BothWays ways(RandomModel(random, few, 1 + static_cast<int>(random() % 60), seed % 2 == 1));
     ASSERT_TRUE(ways.serves());
     for (int i = 0; i < 200; ++i) {
       const std::string piece = RandomPiece(random, few, i % 20 == 0 ? 400 : 24);
@@ -82,7 +89,7 @@ TEST(BacktrackingTest, EqualsMergingByRanksInAnyVocabularyItServes) {
 TEST(BacktrackingTest, EveryShortPieceOfTwoLetters) {
   for (uint32_t seed = 0; seed < 60; ++seed) {
     std::mt19937 random(seed);
-    BothWays ways(RandomModel(random, {'a', 'b'}, 2 + static_cast<int>(seed % 12)));
+    BothWays ways(RandomModel(random, {'a', 'b'}, 2 + static_cast<int>(seed % 12), seed % 2 == 1));
     for (uint32_t bits = 2; bits < 1u << 11; ++bits) {  // the highest bit ends the piece
       std::string piece;
       for (uint32_t rest = bits; rest > 1; rest >>= 1) piece += (rest & 1) != 0 ? 'b' : 'a';
@@ -147,6 +154,9 @@ TEST(BacktrackingTest, DoesNotServeWhereRanksDoNotSayAll) {
   EXPECT_TRUE(Backtracking::Serves(model));
   TokenizerModel made_twice = model;
   made_twice.merges.push_back({'a', 257, 258});
+  EXPECT_TRUE(Backtracking::Serves(made_twice));
+  made_twice.tokens.push_back("abcd");
+  made_twice.merges.insert(made_twice.merges.end() - 1, {258, 'd', 259});  // before "abc" is made for the last time
   EXPECT_FALSE(Backtracking::Serves(made_twice));
   TokenizerModel used_before_made = model;
   std::swap(used_before_made.merges[0], used_before_made.merges[2]);
