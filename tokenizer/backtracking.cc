@@ -31,6 +31,35 @@ Backtracking::Backtracking(const TokenizerModel& model, const PairTable& pairs)
   const std::vector<int32_t> own = FindOwn(model);
   trie_.emplace(model.tokens, own);
   for (const int32_t id : own) prefixes_[id].shorter = trie_->LongestProperPrefix(model.tokens[id]);
+  FindBorders(model, own);
+}
+
+// A part stands until the token that it is part of is made: what merges with it must do so at a lower rank, or, where
+// the part is to the right, at the same, since the same merge further left comes first.
+void Backtracking::FindBorders(const TokenizerModel& model, const std::vector<int32_t>& own) {
+  std::vector<std::vector<int32_t>> as_left(model.tokens.size()), as_right(model.tokens.size());  // ranks, ascending
+  for (size_t rank = 0; rank < model.merges.size(); ++rank) {
+    as_left[model.merges[rank].left].push_back(static_cast<int32_t>(rank));
+    as_right[model.merges[rank].right].push_back(static_cast<int32_t>(rank));
+  }
+  borders_.resize(model.tokens.size());
+  for (const int32_t id : own) {
+    Border& border = borders_[id];
+    border.begins = BitOf(id);
+    for (int32_t whole = id; origins_[whole].rank >= 0; whole = origins_[whole].right) {
+      for (const int32_t rank : as_left[origins_[whole].right]) {
+        if (rank >= origins_[whole].rank) break;
+        border.after |= BitOf(model.merges[rank].right);
+      }
+    }
+    for (int32_t whole = id; origins_[whole].rank >= 0; whole = origins_[whole].left) {
+      border.begins |= BitOf(origins_[whole].left);
+      for (const int32_t rank : as_right[origins_[whole].left]) {
+        if (rank > origins_[whole].rank) break;
+        border.before |= BitOf(model.merges[rank].left);
+      }
+    }
+  }
 }
 
 // A token of several bytes is own if its parts are, and stay whole until the merge that joins them.
@@ -59,15 +88,13 @@ std::vector<int32_t> Backtracking::FindOwn(const TokenizerModel& model) {
 bool Backtracking::AreCompatible(int32_t left, int32_t right, int32_t limit) const {
   for (;;) {
     if (pairs_.Find(left, right).rank < limit) return false;
-    const Origin &l = origins_[left], &r = origins_[right];
-    if (l.rank > r.rank) {
-      limit = l.rank;
-      left = l.right;
-    } else {
-      if (r.rank < 0) return true;
-      limit = r.rank + 1;
-      right = r.left;
-    }
+    const Origin l = origins_[left], r = origins_[right];
+    if (std::max(l.rank, r.rank) < 0) return true;
+    // Which one is newer cannot be predicted: no branch.
+    const bool left_is_newer = l.rank > r.rank;
+    limit = left_is_newer ? l.rank : r.rank + 1;
+    left = left_is_newer ? l.right : left;
+    right = left_is_newer ? right : r.left;
   }
 }
 
@@ -102,6 +129,7 @@ class Backtracking::Run {
   }
 
   bool KnownCompatible(int32_t left, int32_t right) {
+    if (tables_.PartsNeverMerge(left, right)) return tables_.pairs_.Find(left, right).rank == kNoRank;
     const uint64_t pair = static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right);
     uint64_t& known = scratch_.pairs[pair * 0x9E3779B97F4A7C15ull >> (64 - BacktrackingScratch::kPairBits)];
     if (known == pair) return true;

@@ -60,6 +60,22 @@ class Backtracking {
   };
   class Run;
 
+  // What can merge over a border in which these tokens stand, as sets of ids by their hashes: 64 bits each, where a bit
+  // may stand for ids that are not meant. Merges of the two tokens themselves are left out.
+  struct Border {
+    uint64_t after = 0;   // tokens that may merge with a part that this one ends with
+    uint64_t before = 0;  // tokens that may merge with a part that this one begins with
+    uint64_t begins = 0;  // this token and the parts that it begins with
+  };
+
+  void FindBorders(const TokenizerModel& model, const std::vector<int32_t>& own);
+  // No merge but that of the two themselves can cross their border.
+  bool PartsNeverMerge(int32_t left, int32_t right) const {
+    const Border& r = borders_[right];
+    return ((borders_[left].after & r.begins) | (BitOf(left) & r.before)) == 0;
+  }
+  static uint64_t BitOf(int32_t id) { return uint64_t{1} << (static_cast<uint32_t>(id) * 0x9E3779B9u >> 26); }
+
   // The own tokens, by id.
   std::vector<int32_t> FindOwn(const TokenizerModel& model);
   // Whether no merge of a rank below `limit` crosses the border between two own tokens.
@@ -68,6 +84,7 @@ class Backtracking {
   const PairTable& pairs_;
   std::vector<Origin> origins_;
   std::vector<Prefix> prefixes_;
+  std::vector<Border> borders_;
   std::optional<TokenTrie> trie_;
 };
 

@@ -95,6 +95,15 @@ class TokenTrieBuilder {
 TokenTrie::TokenTrie(const std::vector<std::string>& tokens, const std::vector<int32_t>& ids) : root_(0) {
   INGOT_CHECK(ids.size() <= kMostTokens && tokens.size() <= kMostTokens, "%zu tokens in a trie", tokens.size());
   TokenTrieBuilder(tokens, ids, *this).Build();
+  first_two_.assign(size_t{1} << 16, UnitOf(0, kNoToken, kNoLabel));
+  for (uint32_t first = 0; first < 256; ++first) {
+    const uint64_t node = units_[BaseOf(root_) ^ first];
+    byte_ids_[first] = static_cast<int32_t>(TokenOf(node));
+    for (uint32_t second = 0; second < 256; ++second) {
+      const uint64_t unit = units_[BaseOf(node) ^ second];
+      if (LabelOf(unit) == second) first_two_[first << 8 | second] = unit;
+    }
+  }
 }
 
 int32_t TokenTrie::LongestProperPrefix(absl::string_view bytes) const {

@@ -1,7 +1,8 @@
 #pragma once
-// TokenTrie: the longest token that a text begins with, one memory access a byte. A double array: the child of a node
+// TokenTrie: the longest token that a text begins with, one memory access a byte but the first. A double array: the child of a node
 // by byte c stands at place (node's base) ^ c and carries c as its label; no two nodes have the same base, so that the
 // label alone says whether a place is that child.
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -23,8 +24,12 @@ class TokenTrie {
 
   // The longest token at `p` < `end`.
   Match Longest(const uint8_t* p, const uint8_t* end) const {
-    Match match = {-1, p};
-    uint64_t unit = root_;
+    Match match = {byte_ids_[*p], p + 1};
+    if (end - p < 2) return match;
+    uint64_t unit = first_two_[p[0] << 8 | p[1]];
+    if (LabelOf(unit) == kNoLabel) return match;
+    p += 2;
+    if (TokenOf(unit) != kNoToken) match = {static_cast<int32_t>(TokenOf(unit)), p};
     while (p < end) {
       const uint32_t c = *p++;
       unit = units_[BaseOf(unit) ^ c];
@@ -48,6 +53,8 @@ class TokenTrie {
   friend class TokenTrieBuilder;
   std::vector<uint64_t> units_;
   uint64_t root_;
+  std::vector<uint64_t> first_two_;  // the node that two bytes lead to from the root; without a label if there is none
+  std::array<int32_t, 256> byte_ids_;
 };
 
 }  // namespace ingot

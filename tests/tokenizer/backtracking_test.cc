@@ -18,7 +18,8 @@ using ::testing::ElementsAre;
 // The 256 bytes by value and `merges` merges of tokens drawn from those over few letters, in an order in which each is
 // made before it is used. As nothing is learned from text, many of the tokens are such that no text gives them. With
 // `all_splits`, every two tokens that join to a third merge, as in files that were converted from ranks of tokens.
-TokenizerModel RandomModel(std::mt19937& random, const std::vector<char>& letters, int merges, bool all_splits = false) {
+TokenizerModel RandomModel(std::mt19937& random, const std::vector<char>& letters, int merges,
+                           bool all_splits = false) {
   TokenizerModel model;
   for (int byte = 0; byte < 256; ++byte) model.tokens.emplace_back(1, static_cast<char>(byte));
   std::vector<int32_t> usable;
