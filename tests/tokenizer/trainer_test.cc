@@ -84,8 +84,7 @@ TEST(MergeLearnerTest, EqualsTheDefinition) {
     for (const auto& [word, count] : words) learner.AddWord(word, count);
     learner.CountPairs();
     std::vector<Merge> learned;
-    for (Merge merge;
-         learned.size() < 40 && learner.LearnMerge(static_cast<int32_t>(256 + learned.size()), merge);) {
+    for (Merge merge; learned.size() < 40 && learner.LearnMerge(static_cast<int32_t>(256 + learned.size()), merge);) {
       learned.push_back(merge);
     }
     ASSERT_EQ(learned, NaiveTraining(words, 40, least)) << "round " << round;
