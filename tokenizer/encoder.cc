@@ -1,11 +1,8 @@
 // Encoder: pieces of a batch are hashed first and looked up after, so that the cache's misses overlap.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
-#include <span>
 
-#include "core/base/check.h"
 #include "tokenizer/encoding_tables.h"
 #include "tokenizer/merging.h"
 #include "tokenizer/model.h"

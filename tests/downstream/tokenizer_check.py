@@ -273,13 +273,23 @@ def hf_like(kind, corpora_texts):
     trainer = trainers.BpeTrainer(vocab_size=6000, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
                                   show_progress=False)
     tokenizer.train_from_iterator(corpora_texts, trainer)
-    if kind == "llama3":  # tokens that no merges reach, found as whole pieces only
+    if kind == "llama3":  # tokens that no merges reach, found as whole pieces only; a merge for every split of a token
         state = json.loads(tokenizer.to_str())
+        state["model"]["merges"] = all_splits(state["model"]["vocab"])
         for token in ("\u0120whatsoever", "Hooray", "!?!?!?", "\u0120\u0120\u0120\u0120\u0120\u0120\u0120q"):
             state["model"]["vocab"].setdefault(token, len(state["model"]["vocab"]))
         tokenizer = Tokenizer.from_str(json.dumps(state))
     add_tokens(kind, tokenizer)
     return tokenizer
+
+
+def all_splits(vocab):
+    """Merges as converters from ranks of tokens write them: each token by all pairs of tokens that it is made of."""
+    merges = []
+    for token in sorted(vocab, key=vocab.get):
+        splits = [(token[:i], token[i:]) for i in range(1, len(token))]
+        merges += sorted((s for s in splits if s[0] in vocab and s[1] in vocab), key=lambda s: tuple(map(vocab.get, s)))
+    return merges
 
 
 def add_tokens(kind, tokenizer):
