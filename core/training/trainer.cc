@@ -29,6 +29,7 @@ absl::Status Trainer::Run() {
     INGOT_ASSIGN_OR_RETURN(const StepResult result, Step());
     const double learning_rate = LearningRate(schedule_, state_.step + 1);
     ApplyUpdate(result);
+    INGOT_RETURN_IF_ERROR(gemm_plans_.Save());  // before a checkpoint that depends on them
     INGOT_RETURN_IF_ERROR(Record(result, learning_rate, SecondsSince(start)));
     if (ValidatesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Validate());
     if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
