@@ -28,6 +28,7 @@ absl::Status Trainer::Run() {
     const auto start = std::chrono::steady_clock::now();
     INGOT_ASSIGN_OR_RETURN(const StepResult result, Step());
     INGOT_RETURN_IF_ERROR(Settle(result, start));
+    INGOT_RETURN_IF_ERROR(gemm_plans_.Save());  // before a checkpoint that depends on them
     if (ValidatesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Validate());
     if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
   }

@@ -12,6 +12,7 @@
 #include "core/model/model.h"
 #include "core/training/checkpoint.h"
 #include "core/training/config.h"
+#include "core/training/gemm_plan_files.h"
 #include "core/training/host_state.h"
 #include "core/training/metrics.h"
 #include "core/training/open_data.h"
@@ -79,6 +80,7 @@ class Trainer {
   Optimizer optimizer_;
   HostState host_state_;
   CheckpointStore checkpoints_;
+  GemmPlanFiles gemm_plans_;
   Schedule schedule_;
   Progress progress_;
   std::unique_ptr<MetricsLog> metrics_;

@@ -56,10 +56,13 @@ void PrintPlan(const RunConfig& config, Device device, const ParameterTable& tab
   std::fflush(stdout);
 }
 
-// What the bits of a run depend on, beside its configuration. The emulator takes its products from the CPU's library.
+// What the bits of a run depend on, beside its configuration and the plans of its products. The emulator takes products
+// from the CPU's library.
 std::string EnvironmentOf(const Backend& backend) {
   if (backend.device() == Device::kCpu) return BlasName();
-  return cuda::IsEmulated() ? absl::StrCat(backend.name(), ", ", BlasName()) : backend.name();
+  if (cuda::IsEmulated()) return absl::StrCat(backend.name(), ", ", BlasName());
+  const std::optional<cuda::GemmMachine> planned = cuda::GemmPlanStore::OfProcess().machine();
+  return absl::StrCat(backend.name(), ", ", planned.has_value() ? planned->library : "our own tiled product");
 }
 
 }  // namespace
@@ -134,6 +137,7 @@ Trainer::Trainer(Parts parts)
       host_state_(std::move(parts.host_state)),
       checkpoints_(directory_.path(), config_.checkpoint().keep_last(), config_.checkpoint().keep_every(),
                    config_.spikes().policy() == SpikeConfig::rollback ? config_.checkpoint().every() : 0),
+      gemm_plans_(directory_.path(), DefaultCacheDirectory()),
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps()),
       micro_batches_(TokensPerStep(config_) / (config_.training().micro_batch() * config_.data().sequence_length())),
@@ -144,6 +148,7 @@ Trainer::Trainer(Parts parts)
 }
 
 absl::Status Trainer::ResumeFromNewestValid() {
+  if (const std::string note = gemm_plans_.Take(); !note.empty()) progress_.Say(note);
   std::vector<std::string> rejected;
   INGOT_ASSIGN_OR_RETURN(const std::optional<std::string> newest, checkpoints_.NewestValid(rejected));
   for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));
