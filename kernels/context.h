@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "core/base/tensor.h"
+#include "kernels/cuda/op_range.h"
 
 namespace ingot {
 
@@ -76,7 +77,10 @@ class Context {
                 static_cast<long long>(scratch_bytes), static_cast<long long>(Bytes(scratch_)));
     scratch_used_ = 0;
     if constexpr (HasCuda<Op>) {
-      if (device_ == Device::kCuda) return op.OnCuda(*this);
+      if (device_ == Device::kCuda) {
+        const cuda::OpRange range(Op::kName);
+        return op.OnCuda(*this);
+      }
     }
     INGOT_CHECK(device_ == Device::kCpu, "%s has no CUDA body", Op::kName);
     op.OnCpu(*this);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that Ingot is built from; with --tests also those its tests need, with --cuda a CUDA
-# toolkit where one is on offer. Installs only what is missing. Where there is no apt it names what is missing and
-# exits 1.
+# toolkit where one is on offer, and cuBLASLt where the toolkit has none: NVIDIA's Python package, 430 MB to fetch, into
+# build/cuda_libraries. Installs only what is missing. Where there is no apt it names what is missing and exits 1.
 set -euo pipefail
 
 usage() {
@@ -127,6 +127,29 @@ install_cuda() {
   exit 1
 }
 
+# The toolkit's folder: that of the nvcc on the PATH.
+toolkit() {
+  dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")"
+}
+
+# cuBLASLt's header and library from NVIDIA's Python package, of the toolkit's major version. The package of CUDA 13 and
+# that of CUDA 12 have names of their own; other packages with CUDA's libraries could stand beside them here.
+install_cublaslt() {
+  local target=build/cuda_libraries package=nvidia-cublas==13.1.0.3
+  [ -e "$(toolkit)/include/cublasLt.h" ] && return
+  [ "$(nvcc_version)" -lt 1300 ] && package=nvidia-cublas-cu12==12.8.4.1
+  [ -f $target/package ] && [ "$(cat $target/package)" = $package ] && return
+  local python=/usr/bin/python3
+  [ -x $python ] || python=python3
+  echo "taking $package into $target"
+  rm -rf $target
+  $python -m venv $target/venv
+  $target/venv/bin/python -m pip install --quiet --no-deps --no-compile --target $target/package_files $package
+  mv $target/package_files/nvidia $target/nvidia
+  rm -rf $target/venv $target/package_files
+  echo $package >$target/package
+}
+
 wanted=("${BUILD_PACKAGES[@]}")
 cuda=false
 for argument in "$@"; do
@@ -145,4 +168,7 @@ if [ -n "$missing" ]; then
 fi
 if $cuda; then
   install_cuda
+  cd "$(dirname "$0")/.."
+  # nvcc may have come just now, to where it is not on the PATH yet.
+  if command -v nvcc >/dev/null; then install_cublaslt; fi
 fi

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Compares the registers, spills and shared memory of every CUDA kernel with tests/golden/ptxas_budget.txt.
 
-usage: tools/ptxas_budget.py [--update] [BUILD_DIR]     BUILD_DIR: a build of the preset `cuda` (default: build/cuda)
+usage: tools/ptxas_budget.py [--update | --table] [BUILD_DIR]  BUILD_DIR: a build of the preset `cuda` (default: build/cuda)
 
 Reads what `ptxas -v` said of each .cu file when it was built (tools/nvcc_log.sh). A kernel may use less than its line in the
 budget allows, never more; a kernel without a line and a line without a kernel are failures too. --update writes the
-file. Ends with `N passed, N failed`; exits 1 on a failure.
+file; --table prints it for docs/performance.md, the most of each kernel's instances. Ends with `N passed, N failed`; exits 1 on a failure.
 """
 import argparse
 import pathlib
@@ -98,15 +98,34 @@ def compare(budget, found):
                    if found[key][i] > budget[key][i]]
 
 
+def print_table(budget):
+    """A row a kernel: what its greediest instance may use, registers and spills of both architectures."""
+    kernels = {}
+    for (kernel, architecture), values in budget.items():
+        worst = kernels.setdefault(re.sub(r"<.*", "", kernel), {})
+        worst[architecture] = [max(pair) for pair in zip(values, worst.get(architecture, (0, 0, 0)))]
+        worst["instances"] = worst.get("instances", 0) + (architecture == "sm_90a")
+    print("| kernel | instances | registers sm_80 | registers sm_90a | spills sm_80, bytes | spills sm_90a |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for kernel, worst in sorted(kernels.items()):
+        old, new = worst.get("sm_80"), worst["sm_90a"]
+        cells = [f"`{kernel}`", worst["instances"], old[0] if old else "-", new[0], old[1] if old else "-", new[1]]
+        print("| " + " | ".join(map(str, cells)) + " |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update", action="store_true")
+    parser.add_argument("--table", action="store_true")
     parser.add_argument("build", nargs="?", default=ROOT / "build/cuda", type=pathlib.Path)
     options = parser.parse_args()
     if options.update:
         write_budget(measured(options.build))
         return 0
     version, budget = read_budget()
+    if options.table:
+        print_table(budget)
+        return 0
     if version != nvcc_version():
         print(f"skipped ptxas_budget: recorded with nvcc {version}, here is {nvcc_version()}")
         print("0 passed, 0 failed")

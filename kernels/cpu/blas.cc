@@ -1,7 +1,6 @@
 #include "kernels/cpu/blas.h"
 
 #include <cblas.h>
-#include <dnnl.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "core/base/check.h"
+#include "kernels/cpu/onednn.h"
 
 namespace ingot {
 namespace {
@@ -17,7 +17,7 @@ enum class Library { kOpenBlas, kOneDnn };
 
 Library Choose() {
   const char* const wish = std::getenv("INGOT_BLAS");
-  if (wish != nullptr && std::string(wish) == "openblas") return Library::kOpenBlas;
+  if (!HasOneDnn() || (wish != nullptr && std::string(wish) == "openblas")) return Library::kOpenBlas;
   if (wish != nullptr && std::string(wish) == "onednn") return Library::kOneDnn;
 #ifdef __x86_64__
   if (__builtin_cpu_supports("avx512f")) return Library::kOneDnn;
@@ -41,21 +41,6 @@ void OpenBlasSgemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int
   cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
               narrow(M), narrow(N), narrow(inner), alpha, a, narrow(stride_a), b, narrow(stride_b), beta, c,
               narrow(stride_c));
-}
-
-const char* IsaName(dnnl_cpu_isa_t isa) {
-  switch (isa) {
-    case dnnl_cpu_isa_avx512_core:
-    case dnnl_cpu_isa_avx512_core_vnni:
-    case dnnl_cpu_isa_avx512_core_bf16:
-    case dnnl_cpu_isa_avx512_core_amx:
-      return "AVX-512";
-    case dnnl_cpu_isa_avx2:
-    case dnnl_cpu_isa_avx2_vnni:
-      return "AVX2";
-    default:
-      return "plain";
-  }
 }
 
 struct Case {
@@ -94,9 +79,7 @@ void Sgemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t inn
   if (Chosen() == Library::kOpenBlas) {
     return OpenBlasSgemm(transpose_a, transpose_b, M, N, inner, alpha, a, stride_a, b, stride_b, beta, c, stride_c);
   }
-  const dnnl_status_t status = dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', M, N, inner, alpha, a,
-                                          stride_a, b, stride_b, beta, c, stride_c);
-  INGOT_CHECK(status == dnnl_success, "dnnl_sgemm failed with status %d", static_cast<int>(status));
+  OneDnnSgemm(transpose_a, transpose_b, M, N, inner, alpha, a, stride_a, b, stride_b, beta, c, stride_c);
 }
 
 std::string BlasName() {
@@ -104,15 +87,17 @@ std::string BlasName() {
     const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 ..."
     return config.substr(0, config.find(' ', config.find(' ') + 1)) + " (" + openblas_get_corename() + ")";
   }
-  const dnnl_version_t& version = *dnnl_version();
-  return "oneDNN " + std::to_string(version.major) + "." + std::to_string(version.minor) + "." +
-         std::to_string(version.patch) + " (" + IsaName(dnnl_get_effective_cpu_isa()) + ")";
+  return OneDnnName();
 }
 
 bool BlasIsRight(std::string* problem) {
   const char* const wish = std::getenv("INGOT_BLAS");
   if (wish != nullptr && std::string(wish) != "openblas" && std::string(wish) != "onednn") {
     *problem = "INGOT_BLAS must be openblas or onednn, not '" + std::string(wish) + "'";
+    return false;
+  }
+  if (wish != nullptr && std::string(wish) == "onednn" && !HasOneDnn()) {
+    *problem = "INGOT_BLAS=onednn, but this build has OpenBLAS alone";
     return false;
   }
   static constexpr int64_t kShapes[][3] = {{64, 64, 64}, {1, 33, 17}, {37, 19, 65}, {5, 130, 3}, {129, 1, 40}};

@@ -1,7 +1,8 @@
 #pragma once
-// The one matrix product of the CUDA ops. Two bodies: a kernel of our own on a GPU (gemm_gpu.cc), the CPU's BLAS on the
-// emulator (gemm_emulator.cc). Here M, N and K keep their BLAS meaning.
+// The one matrix product of the CUDA ops. Two bodies: cuBLASLt or a kernel of our own on a GPU (gemm_gpu.cc), the CPU's
+// BLAS on the emulator (gemm_emulator.cc). Here M, N and K keep their BLAS meaning.
 #include <cstdint>
+#include <string>
 
 #include "core/base/tensor.h"
 
@@ -24,6 +25,9 @@ struct Gemm {
   int64_t K() const { return a.dim(transpose_a ? 0 : 1); }
   void Check() const;
 };
+
+// Which body computes: "cuBLASLt 13.1.0, FILE", "our own tiled kernel, without tensor cores: WHY", or the emulator's.
+std::string GemmLibrary();
 
 // Device memory that an op lends to its products, as part of its CudaScratchBytes(); one product at a time uses it.
 int64_t GemmWorkspaceBytes();

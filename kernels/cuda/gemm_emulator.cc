@@ -42,6 +42,8 @@ void Compute(const Gemm& gemm) {
 
 }  // namespace
 
+std::string GemmLibrary() { return "the CPU's BLAS, on operands widened to f32"; }
+
 int64_t GemmWorkspaceBytes() { return 0; }
 
 void RunGemm(const Gemm& gemm, void* /*workspace*/, void* stream) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "kernels/cuda/gpu_failure.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/runtime.h"
 
@@ -25,14 +26,14 @@ absl::Status FromCuda(cudaError_t error, const std::string& what) {
 std::mutex first_failure_mutex;
 absl::Status first_failure;
 
-void Remember(const absl::Status& status) {
-  const std::lock_guard lock(first_failure_mutex);
-  if (first_failure.ok()) first_failure = status;
-}
-
 cudaStream_t AsStream(void* stream) { return static_cast<cudaStream_t>(stream); }
 
 }  // namespace
+
+void KeepFailure(const absl::Status& status) {
+  const std::lock_guard lock(first_failure_mutex);
+  if (first_failure.ok()) first_failure = status;
+}
 
 bool IsEmulated() { return false; }
 
@@ -70,7 +71,7 @@ absl::StatusOr<void*> Allocate(const std::string& what, int64_t bytes) {
   return memory;
 }
 
-void Free(void* memory) { Remember(FromCuda(cudaFree(memory), "freeing GPU memory")); }
+void Free(void* memory) { KeepFailure(FromCuda(cudaFree(memory), "freeing GPU memory")); }
 
 absl::StatusOr<void*> AllocatePinned(const std::string& what, int64_t bytes) {
   void* memory = nullptr;
@@ -79,7 +80,7 @@ absl::StatusOr<void*> AllocatePinned(const std::string& what, int64_t bytes) {
   return memory;
 }
 
-void FreePinned(void* memory) { Remember(FromCuda(cudaFreeHost(memory), "freeing pinned host memory")); }
+void FreePinned(void* memory) { KeepFailure(FromCuda(cudaFreeHost(memory), "freeing pinned host memory")); }
 
 absl::StatusOr<void*> CreateStream() {
   cudaStream_t stream = nullptr;
@@ -87,7 +88,7 @@ absl::StatusOr<void*> CreateStream() {
   return static_cast<void*>(stream);
 }
 
-void DestroyStream(void* stream) { Remember(FromCuda(cudaStreamDestroy(AsStream(stream)), "a CUDA stream")); }
+void DestroyStream(void* stream) { KeepFailure(FromCuda(cudaStreamDestroy(AsStream(stream)), "a CUDA stream")); }
 
 absl::Status CopyToDevice(void* device, const void* host, int64_t bytes, void* stream) {
   return FromCuda(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, AsStream(stream)),
@@ -99,13 +100,18 @@ absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* str
                   "copy from the GPU");
 }
 
+absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream) {
+  return FromCuda(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, AsStream(stream)),
+                  "copy on the GPU");
+}
+
 absl::Status FillZero(void* device, int64_t bytes, void* stream) {
   return FromCuda(cudaMemsetAsync(device, 0, static_cast<size_t>(bytes), AsStream(stream)), "filling GPU memory");
 }
 
 absl::Status Synchronize(void* stream) {
   const absl::Status now = FromCuda(cudaStreamSynchronize(AsStream(stream)), "GPU work");
-  Remember(now);
+  KeepFailure(now);
   const std::lock_guard lock(first_failure_mutex);
   const absl::Status told = first_failure;
   first_failure = absl::OkStatus();
@@ -117,14 +123,14 @@ void LaunchKernel(const void* kernel, Extent grid, Extent block, size_t shared_b
     const cudaError_t error =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
     if (error != cudaSuccess)
-      return Remember(FromCuda(error, absl::StrCat("a kernel with ", shared_bytes, " bytes of shared memory")));
+      return KeepFailure(FromCuda(error, absl::StrCat("a kernel with ", shared_bytes, " bytes of shared memory")));
   }
   const cudaError_t error = cudaLaunchKernel(kernel, dim3{grid.x, grid.y, grid.z}, dim3{block.x, block.y, block.z},
                                              arguments, shared_bytes, AsStream(stream));
   INGOT_CHECK(error != cudaErrorInvalidConfiguration,
               "no GPU can launch a grid of %u x %u x %u blocks of %u x %u x %u threads", grid.x, grid.y, grid.z,
               block.x, block.y, block.z);
-  Remember(FromCuda(error, "launching a kernel"));
+  KeepFailure(FromCuda(error, "launching a kernel"));
 }
 
 }  // namespace ingot::cuda

@@ -1,4 +1,11 @@
 # Every library of others that the product links: all are Debian 12 packages (tools/install_dependencies.sh).
+if(INGOT_PORTABLE)
+  # Archives where Debian has them; what exists as a shared library only goes into lib/ beside the program.
+  set(CMAKE_FIND_LIBRARY_SUFFIXES .a .so)
+  set(Protobuf_USE_STATIC_LIBS ON)
+  # --disable-new-dtags: the path then counts for the libraries' own needs too.
+  add_link_options("-Wl,--disable-new-dtags,-rpath,$ORIGIN/lib" -Wl,--gc-sections)
+endif()
 find_package(absl REQUIRED)
 find_package(Protobuf REQUIRED)
 find_package(OpenMP REQUIRED)
@@ -8,7 +15,11 @@ find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(simdjson REQUIRED)
 # Not by oneDNN's own CMake package: Debian's asks for OpenCL headers, which nothing here includes.
-find_library(INGOT_DNNL NAMES dnnl REQUIRED)
+if(INGOT_PORTABLE)
+  set(INGOT_DNNL "")  # no archive, and 38 MB as a shared library: products are OpenBLAS's
+else()
+  find_library(INGOT_DNNL NAMES dnnl REQUIRED)
+endif()
 find_library(INGOT_OPENBLAS NAMES openblas REQUIRED PATH_SUFFIXES openblas-openmp)
 find_library(INGOT_GLOO NAMES gloo REQUIRED)
 find_library(INGOT_BOOST_CONTEXT NAMES boost_context REQUIRED)
@@ -20,4 +31,31 @@ if(INGOT_TESTS)
 endif()
 if(INGOT_CUDA)
   find_package(CUDAToolkit 12.8 REQUIRED)
+  # Of cuBLASLt only the header is needed: the library is opened when the program runs. Both lie in the toolkit, or where
+  # tools/install_dependencies.sh --cuda puts NVIDIA's Python package.
+  set(from_package ${CMAKE_SOURCE_DIR}/build/cuda_libraries/nvidia/cu${CUDAToolkit_VERSION_MAJOR}
+                   ${CMAKE_SOURCE_DIR}/build/cuda_libraries/nvidia/cublas)
+  find_path(INGOT_CUBLASLT_INCLUDE cublasLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${from_package} PATH_SUFFIXES include)
+  find_path(INGOT_CUBLASLT_DIRECTORY libcublasLt.so.${CUDAToolkit_VERSION_MAJOR}
+            HINTS ${CUDAToolkit_LIBRARY_DIR} ${from_package} PATH_SUFFIXES lib)
+  find_path(INGOT_NVTX_INCLUDE nvtx3/nvToolsExt.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  if(NOT INGOT_CUBLASLT_INCLUDE)
+    message(WARNING "There is no cublasLt.h: matrix products will use a plain kernel, at a small part of a GPU's speed. "
+                    "tools/install_dependencies.sh --cuda takes it from NVIDIA's Python package.")
+  endif()
+endif()
+if(INGOT_PORTABLE)
+  # Packages that describe themselves name shared libraries, though the archives lie beside them.
+  get_property(imported DIRECTORY PROPERTY IMPORTED_TARGETS)
+  foreach(target IN LISTS imported)
+    foreach(property IMPORTED_LOCATION IMPORTED_LOCATION_NONE IMPORTED_LOCATION_RELEASE)
+      get_target_property(location ${target} ${property})
+      if(location MATCHES "\\.so[.0-9]*$")
+        string(REGEX REPLACE "\\.so[.0-9]*$" ".a" archive ${location})
+        if(EXISTS ${archive})
+          set_target_properties(${target} PROPERTIES ${property} ${archive})
+        endif()
+      endif()
+    endforeach()
+  endforeach()
 endif()

@@ -1,348 +1,211 @@
-// ingot bench kernels: every op at the shapes of real models, as a share of the roof measured in the same run.
+// ingot bench kernels: every op at the shapes of real models, as a share of the roofs measured in the same run; or, with
+// --predict, the time that given roofs allow.
 #include <omp.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "kernels/adamw.h"
-#include "kernels/attention.h"
-#include "kernels/cached_attention.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "core/base/status_macros.h"
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/roof.h"
-#include "kernels/embedding.h"
-#include "kernels/fill.h"
-#include "kernels/gelu.h"
-#include "kernels/gradient_norm.h"
-#include "kernels/lm_head_cross_entropy.h"
-#include "kernels/matmul.h"
-#include "kernels/qkv_rope.h"
-#include "kernels/residual_layernorm.h"
-#include "kernels/residual_rmsnorm.h"
-#include "kernels/swiglu.h"
+#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/runtime.h"
 #include "tools/ingot/bench.h"
+#include "tools/ingot/bench_cases.h"
+#include "tools/ingot/bench_check.h"
+#include "tools/ingot/bench_models.h"
+#include "tools/ingot/bench_roofs.h"
+#include "tools/ingot/command.h"
+#include "tools/ingot/device.h"
 
 namespace ingot {
 namespace {
 
-struct Dims {
-  const char* name;
-  int64_t B, T, C, H, K, D, F, V;
-  int64_t R() const { return B * T; }
-};
-
-struct Result {
-  std::string model, op, shape;
-  double milliseconds, gigabytes_per_second, gigaflops, share;
-};
-
-// Memory of the tensors of one group of ops, freed together.
-class Memory {
- public:
-  // Values that look random, the same for every call.
-  Tensor F32(std::initializer_list<int64_t> shape) {
-    Tensor t(nullptr, DType::kF32, shape);
-    float* const x = Take(t);
-    const int64_t count = Count(t);
-#pragma omp parallel for
-    for (int64_t i = 0; i < count; ++i) x[i] = static_cast<float>((i * 2654435761u >> 8) % 2048) / 1024.0f - 1.0f;
-    return t;
-  }
-  // Non-negative values, as second moments and reciprocal deviations are.
-  Tensor Positive(std::initializer_list<int64_t> shape) {
-    const Tensor t = F32(shape);
-    float* const x = t.data<float>();
-    for (int64_t i = 0; i < Count(t); ++i) x[i] = 0.5f + 0.25f * x[i];
-    return t;
-  }
-  Tensor Bytes(int64_t count) {
-    Tensor t(nullptr, DType::kU8, {count});
-    Take(t);
-    return t;
-  }
-  Tensor F64(int64_t count) {
-    Tensor t(nullptr, DType::kF64, {count});
-    Take(t);
-    return t;
-  }
-  // i * step modulo `limit`.
-  Tensor I32(std::initializer_list<int64_t> shape, int64_t limit, int64_t step = 1) {
-    Tensor t(nullptr, DType::kI32, shape);
-    Take(t);
-    for (int64_t i = 0; i < Count(t); ++i) t.data<int32_t>()[i] = static_cast<int32_t>(i * step % limit);
-    return t;
-  }
-
- private:
-  float* Take(Tensor& t) {
-    const int64_t bytes = ingot::Bytes(t);
-    blocks_.emplace_back(new char[bytes + 64]);
-    char* const block = blocks_.back().get();
-    t.ptr = block + (64 - reinterpret_cast<uintptr_t>(block) % 64) % 64;
-    return static_cast<float*>(t.ptr);
-  }
-  std::vector<std::unique_ptr<char[]>> blocks_;
-};
-
-class KernelBench {
- public:
-  KernelBench(std::string filter, double seconds)
-      : filter_(std::move(filter)), seconds_(seconds), peak_(MeasureSgemmPeak()), bandwidth_(MeasureCopyBandwidth()) {}
-
-  void Model(const Dims& m) {
-    Embedding(m);
-    if (std::string(m.name) == "gpt2_124m") {
-      LayerNormAndGelu(m);
-      Matmul(m, m.C, 3 * m.C);
-      Matmul(m, m.C, m.F);
-    } else {
-      RmsNormAndSwiglu(m);
-      Matmul(m, m.C, (m.H + 2 * m.K) * m.D);
-      Matmul(m, m.C, 2 * m.F);
-    }
-    Matmul(m, m.C, m.C);
-    Matmul(m, m.F, m.C);
-    QkvRope(m);
-    Attention(m);
-    Generation(m);
-    LmHead(m);
-    Optimizer(m);
-  }
-
-  const std::vector<Result>& results() const { return results_; }
-  double peak() const { return peak_; }
-  double bandwidth() const { return bandwidth_; }
-
- private:
-  // Median of repeated runs. The share is that of the time which the roof allows: the larger of the arithmetic at the
-  // sgemm peak and the bytes at the copy's speed. Tensors that stay in cache can exceed it.
-  template <typename Op>
-  void Time(const Dims& m, const std::string& shape, const Op& op) {
-    using Clock = std::chrono::steady_clock;
-    if ((std::string(m.name) + " " + Op::kName).find(filter_) == std::string::npos) return;
-    Memory scratch;
-    Context context;
-    if constexpr (HasScratch<Op>) context = Context(scratch.Bytes(op.ScratchBytes()));
-    context.Run(op);
-    std::vector<double> times;
-    for (double total = 0; total < seconds_ || times.size() < 5; total += times.back()) {
-      const Clock::time_point start = Clock::now();
-      context.Run(op);
-      times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-    }
-    std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
-    const double median = times[times.size() / 2];
-    const Work work = op.Cost();
-    const double bound = std::max(work.flops / peak_, work.bytes / bandwidth_);
-    results_.push_back(
-        {m.name, Op::kName, shape, median * 1e3, work.bytes / median / 1e9, work.flops / median / 1e9, bound / median});
-  }
-
-  static std::string Shape(std::initializer_list<int64_t> sizes) {
-    std::string text;
-    for (const int64_t size : sizes) text += (text.empty() ? "" : "x") + std::to_string(size);
-    return text;
-  }
-
-  void Embedding(const Dims& m) {
-    Memory a;
-    const Tensor tokens = a.I32({m.R()}, m.V, 7919), table = a.F32({m.V, m.C}), y = a.F32({m.R(), m.C});
-    Time(m, Shape({m.R(), m.C}), EmbeddingForward{.tokens = tokens, .table = table, .y = y});
-    Time(m, Shape({m.R(), m.C}), EmbeddingBackward{.dy = y, .tokens = tokens, .dtable = table});
-  }
-
-  void LayerNormAndGelu(const Dims& m) {
-    Memory a;
-    const int64_t R = m.R();
-    const Tensor x = a.F32({R, m.C}), residual = a.F32({R, m.C}), sum = a.F32({R, m.C}), y = a.F32({R, m.C});
-    const Tensor w = a.F32({m.C}), b = a.F32({m.C}), mean = a.F32({R}), rstd = a.Positive({R});
-    Time(m, Shape({R, m.C}),
-         ResidualLayerNormForward{
-             .x = x, .residual = residual, .w = w, .b = b, .sum = sum, .y = y, .mean = mean, .rstd = rstd});
-    Time(m, Shape({R, m.C}),
-         ResidualLayerNormBackward{.dy = y,
-                                   .dsum = residual,
-                                   .x = sum,
-                                   .w = w,
-                                   .mean = mean,
-                                   .rstd = rstd,
-                                   .dx = x,
-                                   .dw = a.F32({m.C}),
-                                   .db = a.F32({m.C})});
-    const Tensor wide = a.F32({R, m.F}), wide_y = a.F32({R, m.F}), wide_dx = a.F32({R, m.F});
-    Time(m, Shape({R, m.F}), GeluForward{.x = wide, .y = wide_y});
-    Time(m, Shape({R, m.F}), GeluBackward{.dy = wide_y, .x = wide, .dx = wide_dx});
-  }
-
-  void RmsNormAndSwiglu(const Dims& m) {
-    Memory a;
-    const int64_t R = m.R();
-    const Tensor x = a.F32({R, m.C}), residual = a.F32({R, m.C}), sum = a.F32({R, m.C}), y = a.F32({R, m.C});
-    const Tensor w = a.F32({m.C}), rstd = a.Positive({R});
-    Time(m, Shape({R, m.C}),
-         ResidualRmsNormForward{.x = x, .residual = residual, .w = w, .sum = sum, .y = y, .rstd = rstd});
-    Time(m, Shape({R, m.C}),
-         ResidualRmsNormBackward{
-             .dy = y, .dsum = residual, .x = sum, .w = w, .rstd = rstd, .dx = x, .dw = a.F32({m.C})});
-    const Tensor gate_up = a.F32({R, 2 * m.F}), dgate_up = a.F32({R, 2 * m.F}), narrow = a.F32({R, m.F});
-    Time(m, Shape({R, m.F}), SwigluForward{.gate_up = gate_up, .y = narrow});
-    Time(m, Shape({R, m.F}), SwigluBackward{.dy = narrow, .gate_up = gate_up, .dgate_up = dgate_up});
-  }
-
-  void Matmul(const Dims& m, int64_t I, int64_t O) {
-    Memory a;
-    const int64_t R = m.R();
-    const Tensor x = a.F32({R, I}), w = a.F32({O, I}), bias = a.F32({O}), y = a.F32({R, O});
-    Time(m, Shape({R, I, O}), MatmulForward{.x = x, .w = w, .bias = bias, .y = y});
-    Time(m, Shape({R, I, O}),
-         MatmulBackward{.dy = y, .x = x, .w = w, .dx = a.F32({R, I}), .dw = a.F32({O, I}), .dbias = a.F32({O})});
-    Time(m, Shape({1, I, O}), MatmulForward{.x = a.F32({1, I}), .w = w, .bias = bias, .y = a.F32({1, O})});
-  }
-
-  void QkvRope(const Dims& m) {
-    Memory a;
-    const auto [name, B, T, C, H, K, D, F, V] = m;
-    const Tensor qkv = a.F32({B, T, (H + 2 * K) * D}), q = a.F32({B, H, T, D}), k = a.F32({B, K, T, D});
-    const Tensor v = a.F32({B, K, T, D}), angles = a.F32({T, D / 2, 2}), positions = a.I32({B, T}, T);
-    const std::string shape = Shape({B, T, H + 2 * K, D});
-    Time(m, shape, QkvRopeForward{.qkv = qkv, .angles = angles, .positions = positions, .q = q, .k = k, .v = v});
-    Time(m, shape, QkvRopeBackward{.dq = q, .dk = k, .dv = v, .angles = angles, .positions = positions, .dqkv = qkv});
-  }
-
-  void Attention(const Dims& m) {
-    Memory a;
-    const auto [name, B, T, C, H, K, D, F, V] = m;
-    const Tensor q = a.F32({B, H, T, D}), k = a.F32({B, K, T, D}), v = a.F32({B, K, T, D}), y = a.F32({B, T, H * D});
-    const Tensor dy = a.F32({B, T, H * D}), lse = a.F32({B, H, T});
-    const std::string shape = Shape({B, H, T, D});
-    Time(m, shape, AttentionForward{.q = q, .k = k, .v = v, .y = y, .lse = lse});
-    Time(m, shape,
-         AttentionBackward{.dy = dy,
-                           .q = q,
-                           .k = k,
-                           .v = v,
-                           .y = y,
-                           .lse = lse,
-                           .dq = a.F32({B, H, T, D}),
-                           .dk = a.F32({B, K, T, D}),
-                           .dv = a.F32({B, K, T, D})});
-  }
-
-  void Generation(const Dims& m) {
-    Memory a;
-    const auto [name, B, T, C, H, K, D, F, V] = m;
-    const Tensor k_cache = a.F32({K, T, D}), v_cache = a.F32({K, T, D});
-    for (const int64_t N : {int64_t{1}, T / 2}) {
-      Time(m, Shape({H, N, D}) + " past " + std::to_string(T - N),
-           CachedAttention{.q = a.F32({H, N, D}),
-                           .k_new = a.F32({K, N, D}),
-                           .v_new = a.F32({K, N, D}),
-                           .k_cache = k_cache,
-                           .v_cache = v_cache,
-                           .y = a.F32({N, H * D}),
-                           .past = T - N});
-    }
-  }
-
-  void LmHead(const Dims& m) {
-    Memory a;
-    const int64_t R = m.R();
-    const Tensor x = a.F32({R, m.C}), w = a.F32({m.V, m.C}), targets = a.I32({R}, m.V, 7919), losses = a.F32({R});
-    const std::string shape = Shape({R, m.C, m.V});
-    Time(m, shape + " loss", LmHeadCrossEntropy{.x = x, .w = w, .targets = targets, .losses = losses});
-    Time(m, shape,
-         LmHeadCrossEntropy{.x = x,
-                            .w = w,
-                            .targets = targets,
-                            .losses = losses,
-                            .dx = a.F32({R, m.C}),
-                            .dw = a.F32({m.V, m.C}),
-                            .scale = 1e-3f});
-  }
-
-  void Optimizer(const Dims& m) {
-    Memory a;
-    const int64_t N = (m.V + 12 * m.C) * m.C;  // an embedding and a layer
-    const Tensor gradient = a.F32({N});
-    Time(m, Shape({N}),
-         AdamW{.w = a.F32({N}),
-               .gradient = gradient,
-               .m = a.F32({N}),
-               .v = a.Positive({N}),
-               .step = 10,
-               .learning_rate = 1e-4f,
-               .beta1 = 0.9f,
-               .beta2 = 0.95f,
-               .eps = 1e-8f,
-               .weight_decay = 0.1f});
-    Time(m, Shape({N}),
-         GradientNorm{.x = gradient, .block_sums = a.F64((N + GradientNorm::kBlock - 1) / GradientNorm::kBlock)});
-    Time(m, Shape({N}), Fill{.y = gradient, .value = 0});
-  }
-
-  std::string filter_;
-  double seconds_, peak_, bandwidth_;
-  std::vector<Result> results_;
-};
-
-void PrintTable(const KernelBench& bench) {
-  std::printf("BLAS %s, %d threads; roof: %.0f GFLOP/s (sgemm of 2048), %.1f GB/s (copy, read + written)\n",
-              BlasName().c_str(), omp_get_max_threads(), bench.peak() / 1e9, bench.bandwidth() / 1e9);
-  std::printf("%-11s %-28s %-22s %10s %8s %8s %6s\n", "model", "op", "shape", "ms", "GB/s", "GFLOP/s", "roof");
-  for (const Result& r : bench.results()) {
-    std::printf("%-11s %-28s %-22s %10.3f %8.1f %8.1f %5.0f%%\n", r.model.c_str(), r.op.c_str(), r.shape.c_str(),
-                r.milliseconds, r.gigabytes_per_second, r.gigaflops, 100 * r.share);
-  }
-}
-
-void PrintJson(const KernelBench& bench) {
-  nlohmann::json ops = nlohmann::json::array();
-  for (const Result& r : bench.results()) {
-    ops.push_back({{"model", r.model},
-                   {"op", r.op},
-                   {"shape", r.shape},
-                   {"milliseconds", r.milliseconds},
-                   {"gigabytes_per_second", r.gigabytes_per_second},
-                   {"gigaflops", r.gigaflops},
-                   {"share_of_roof", r.share}});
-  }
-  const nlohmann::json all = {{"blas", BlasName()},
-                              {"threads", omp_get_max_threads()},
-                              {"sgemm_peak_gigaflops", bench.peak() / 1e9},
-                              {"copy_gigabytes_per_second", bench.bandwidth() / 1e9},
-                              {"ops", ops}};
-  std::printf("%s\n", all.dump(2).c_str());
-}
+using Json = nlohmann::ordered_json;
 
 struct Options {
-  bool json = false;
-  std::string filter;
+  bool json = false, predict = false, check = false;
+  std::string filter, device, precision;
   double seconds = 0.2;
+  // Of an H100, assumed until one has been measured (docs/performance.md).
+  double copy = 2.9, products = 700, attention = 206, attention_backward = 138;
 };
 
-void RunBench(const Options& options) {
-  KernelBench bench(options.filter, options.seconds);
-  bench.Model({.name = "gpt2_124m", .B = 1, .T = 1024, .C = 768, .H = 12, .K = 12, .D = 64, .F = 3072, .V = 50304});
-  bench.Model({.name = "llama_10m", .B = 4, .T = 256, .C = 256, .H = 4, .K = 2, .D = 64, .F = 768, .V = 4096});
-  options.json ? PrintJson(bench) : PrintTable(bench);
+bool Wanted(const Options& options, const KernelCase& k) {
+  return (k.model + " " + k.op).find(options.filter) != std::string::npos;
+}
+
+Json Describe(const KernelCase& k) { return {{"model", k.model}, {"op", k.op}, {"shape", k.shape}}; }
+
+// The time that the roof allows is the larger of the arithmetic at the product's speed and the bytes at the copy's.
+// Tensors that stay in cache can exceed it.
+Json Measured(const KernelCase& k, double seconds, const Roofs& roofs) {
+  const double bytes = k.work.bytes + k.logit_bytes;
+  Json row = Describe(k);
+  row["milliseconds"] = seconds * 1e3;
+  row["gigabytes_per_second"] = bytes / seconds / 1e9;
+  row["gigaflops"] = k.work.flops / seconds / 1e9;
+  row["share_of_copy"] = bytes / seconds / roofs.copy_bytes;
+  row["share_of_product"] = k.work.flops / seconds / roofs.product_flops;
+  row["share_of_roof"] = std::max(k.work.flops / roofs.product_flops, bytes / roofs.copy_bytes) / seconds;
+  return row;
+}
+
+// The head's kernels follow one another, so that their times add up; other ops overlap bytes and arithmetic.
+Json Predicted(const KernelCase& k, const Options& options) {
+  double flops = options.products;
+  if (k.kind == OpKind::kAttention) flops = options.attention;
+  if (k.kind == OpKind::kAttentionBackward) flops = options.attention_backward;
+  const double arithmetic = k.work.flops / (flops * 1e12), memory = k.work.bytes / (options.copy * 1e12);
+  const double logits = k.logit_bytes / (options.copy * 1e12);
+  Json row = Describe(k);
+  row["megabytes"] = (k.work.bytes + k.logit_bytes) / 1e6;
+  row["gigaflop"] = k.work.flops / 1e9;
+  row["microseconds"] = (std::max(arithmetic, memory) + logits) * 1e6;
+  row["bound_by"] = arithmetic > memory ? "arithmetic" : "memory";
+  return row;
+}
+
+absl::Status RunCase(const KernelCase& k, const Backend& backend, const WorkTimer& timer, double seconds,
+                     double& median) {
+  BenchMemory scratch(&backend, DType::kF32);
+  Context context = backend.MakeContext(scratch.Bytes(k.scratch_bytes));
+  INGOT_RETURN_IF_ERROR(scratch.status());
+  INGOT_ASSIGN_OR_RETURN(median, timer.Median([&] { k.run(context); }, seconds));
+  return backend.Wait();
+}
+
+absl::StatusOr<Json> Measure(const Options& options, Device device) {
+  const DType scalar = PrecisionOf(options.precision, device);
+  INGOT_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend, Backend::Create(device));
+  INGOT_ASSIGN_OR_RETURN(const Roofs roofs, MeasureRoofs(*backend, scalar));
+  INGOT_ASSIGN_OR_RETURN(const WorkTimer timer, WorkTimer::Create(*backend));
+  Json ops = Json::array();
+  const auto visit = [&](const KernelCase& k) -> absl::Status {
+    if (!Wanted(options, k)) return absl::OkStatus();
+    double seconds = 0;
+    INGOT_RETURN_IF_ERROR(RunCase(k, *backend, timer, options.seconds, seconds));
+    ops.push_back(Measured(k, seconds, roofs));
+    return absl::OkStatus();
+  };
+  for (const BenchModel& model : device == Device::kCpu ? CpuModels() : GpuModels()) {
+    INGOT_RETURN_IF_ERROR(VisitKernelCases(model, backend.get(), scalar, visit));
+  }
+  return Json{{"device", backend->name()},
+              {"precision", Name(scalar)},
+              {"products", device == Device::kCpu ? BlasName() : cuda::GemmLibrary()},
+              {"threads", omp_get_max_threads()},
+              {"product_gigaflops", roofs.product_flops / 1e9},
+              {"copy_gigabytes_per_second", roofs.copy_bytes / 1e9},
+              {"ops", ops}};
+}
+
+absl::StatusOr<Json> Predict(const Options& options) {
+  const DType scalar = PrecisionOf(options.precision, Device::kCuda);
+  Json ops = Json::array();
+  const auto visit = [&](const KernelCase& k) {
+    if (Wanted(options, k)) ops.push_back(Predicted(k, options));
+    return absl::OkStatus();
+  };
+  for (const BenchModel& model : GpuModels()) {
+    INGOT_RETURN_IF_ERROR(VisitKernelCases(model, nullptr, scalar, visit));
+  }
+  return Json{{"precision", Name(scalar)},
+              {"note", "predicted from each op's cost, not measured"},
+              {"copy_terabytes_per_second", options.copy},
+              {"product_teraflops", options.products},
+              {"attention_teraflops", options.attention},
+              {"attention_backward_teraflops", options.attention_backward},
+              {"ops", ops}};
+}
+
+std::string Cell(const std::string& name, const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (absl::StrContains(name, "share")) return absl::StrFormat("%.0f%%", 100 * value.get<double>());
+  return value.is_number_float() ? absl::StrFormat("%.*f", value.get<double>() < 100 ? 3 : 1, value.get<double>())
+                                 : value.dump();
+}
+
+// Facts a line each, then the ops as a markdown table.
+void PrintTable(const Json& result) {
+  for (const auto& [name, value] : result.items()) {
+    if (!value.is_array()) std::printf("%-26s %s\n", name.c_str(), Cell(name, value).c_str());
+  }
+  const Json& ops = result["ops"];
+  if (ops.empty()) return;
+  std::string head = "\n|", rule = "|";
+  for (const auto& [name, value] : ops[0].items()) {
+    head += " " + absl::StrReplaceAll(name, {{"_", " "}}) + " |";
+    rule += value.is_string() ? " --- |" : " ---: |";
+  }
+  std::printf("%s\n%s\n", head.c_str(), rule.c_str());
+  for (const Json& row : ops) {
+    std::string line = "|";
+    for (const auto& [name, value] : row.items()) line += " " + Cell(name, value) + " |";
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+absl::Status Print(const Options& options, const absl::StatusOr<Json>& result) {
+  INGOT_RETURN_IF_ERROR(result.status());
+  options.json ? void(std::printf("%s\n", result->dump(2).c_str())) : PrintTable(*result);
+  return absl::OkStatus();
+}
+
+absl::Status RunBench(const Options& options) {
+  if (options.predict) return Print(options, Predict(options));
+  const Device device = DeviceOf(options.device);
+  if (options.check) {
+    bool good = true;
+    INGOT_RETURN_IF_ERROR(
+        Print(options, CheckKernels(PrecisionOf(options.precision, Device::kCuda), options.filter, good)));
+    return good ? absl::OkStatus() : absl::InternalError("some ops differ from the CPU's; see \"passed\" above");
+  }
+  if (device == Device::kCuda && cuda::IsEmulated()) {
+    return absl::FailedPreconditionError(
+        "the emulator has no speed that means anything on a GPU: --check compares its "
+        "results, --predict tells what a GPU could reach, --device cpu measures the CPU");
+  }
+  return Print(options, Measure(options, device));
 }
 
 }  // namespace
 
 void AddBenchKernels(CLI::App& bench) {
   auto options = std::make_shared<Options>();
-  CLI::App* const command = bench.add_subcommand("kernels", "Every op at the shapes of a 124M and a 10M model");
+  CLI::App* const command = bench.add_subcommand(
+      "kernels",
+      "Every op at the shapes of real models: a 124M and a 10M one on the CPU, the 124M, Qwen2.5's 0.5B and "
+      "1.5B on a GPU. The emulator has no speed to tell: --check");
   command->add_flag("--json", options->json, "Print JSON instead of a table");
   command->add_option("--filter", options->filter, "Only ops whose \"model op\" contains this text");
   command->add_option("--seconds", options->seconds, "Measure each op for about this long")
       ->check(CLI::Range(0.001, 60.0))
       ->capture_default_str();
-  command->callback([options] { RunBench(*options); });
+  AddDeviceOption(*command, options->device);
+  AddPrecisionOption(*command, options->precision);
+  CLI::Option* const checks =
+      command->add_flag("--check", options->check,
+                        "Measure nothing: run each op on the CUDA device and on the CPU and compare. On the "
+                        "emulator at small shapes, on a GPU at real ones with fewer sequences");
+  CLI::Option* const predict = command->add_flag(
+      "--predict", options->predict, "Measure nothing: bytes, arithmetic and expected time of each op on a GPU of");
+  predict->excludes(checks);
+  const auto assume = [&](const char* name, double& value, const char* what) {
+    command->add_option(name, value, what)->needs(predict)->check(CLI::PositiveNumber)->capture_default_str();
+  };
+  assume("--assume-copy", options->copy, "this much memory traffic, TB/s");
+  assume("--assume-products", options->products, "this speed of matrix products, TFLOP/s");
+  assume("--assume-attention", options->attention, "this speed of attention forward, TFLOP/s of its formula");
+  assume("--assume-attention-backward", options->attention_backward, "and backward");
+  command->callback([options] { RunCommand([&] { return RunBench(*options); }); });
 }
 
 }  // namespace ingot

@@ -18,9 +18,12 @@
 #include "core/training/optimizer.h"
 #include "core/training/trainer.h"
 #include "kernels/cpu/blas.h"
+#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/runtime.h"
 #include "tools/ingot/bench.h"
 #include "tools/ingot/command.h"
 #include "tools/ingot/device.h"
+#include "tools/ingot/spec_peak.h"
 
 namespace ingot {
 namespace {
@@ -28,7 +31,7 @@ namespace {
 struct StepFlags {
   std::string config;
   std::vector<std::string> settings;
-  int64_t micro_batch = 0, sequence_length = 0;
+  int64_t micro_batch = 0, sequence_length = 0, micro_batches = 1;
   int64_t repeat = 5;
   std::string device;
   bool json = false;
@@ -49,13 +52,15 @@ TokenBatch RandomBatch(const ModelDims& dims, const RunShape& shape) {
   return batch;
 }
 
-// Forward, backward, norm and AdamW of one micro-batch.
-absl::StatusOr<double> SecondsOfStep(Model& model, Optimizer& optimizer, TokenBatch& batch, float z_loss,
-                                     int64_t step) {
+// Forward and backward of `micro_batches`, norm and AdamW.
+absl::StatusOr<double> SecondsOfStep(Model& model, Optimizer& optimizer, TokenBatch& batch, int64_t micro_batches,
+                                     float z_loss, int64_t step) {
   const auto start = std::chrono::steady_clock::now();
+  const float scale = 1.0f / static_cast<float>(batch.target_count * micro_batches);
   model.ZeroGradients();
-  INGOT_RETURN_IF_ERROR(
-      model.Accumulate(InputOf(batch, false), 1.0f / static_cast<float>(batch.target_count), z_loss).status());
+  for (int64_t i = 0; i < micro_batches; ++i) {
+    INGOT_RETURN_IF_ERROR(model.Accumulate(InputOf(batch, false), scale, z_loss).status());
+  }
   INGOT_ASSIGN_OR_RETURN(const double norm, optimizer.GradientNorm());
   optimizer.Apply(step, 1e-4, norm);
   INGOT_RETURN_IF_ERROR(model.backend()->Wait());
@@ -66,11 +71,20 @@ absl::StatusOr<RunConfig> ConfigOf(const StepFlags& flags, Device device) {
   std::vector<std::string> settings = flags.settings;
   if (flags.micro_batch > 0) settings.push_back("training.micro_batch=" + std::to_string(flags.micro_batch));
   if (flags.sequence_length > 0) settings.push_back("data.sequence_length=" + std::to_string(flags.sequence_length));
-  settings.push_back("training.tokens_per_step=0");  // a step of this bench is one micro-batch
+  settings.push_back("training.tokens_per_step=0");  // a step of this bench is its --micro-batches
   INGOT_ASSIGN_OR_RETURN(RunConfig config, LoadConfig(flags.config, settings, /*needs_data=*/false, device));
   constexpr int64_t kVocabulary = 1024;  // of presets that leave it to the dataset
   if (config.model().vocabulary() == 0) config.mutable_model()->set_vocabulary(kVocabulary);
   return config;
+}
+
+// How the products were computed, and the share of what the GPU's maker states (LLMQ's "speed of light").
+void AddGpuFigures(const std::string& gpu, nlohmann::ordered_json& figures) {
+  figures["products"] = cuda::GemmLibrary();
+  const double peak = SpecPeakFlops(gpu);
+  if (peak == 0) return;
+  const double achieved = figures["tokens_per_second"].get<double>() * figures["flops_per_token"].get<double>();
+  figures["share_of_speed_of_light"] = achieved / peak;
 }
 
 absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
@@ -86,17 +100,19 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
   const float z_loss = config.model().z_loss();
   std::vector<double> seconds;
   for (int64_t i = 0; i <= flags.repeat; ++i) {
-    INGOT_ASSIGN_OR_RETURN(const double taken, SecondsOfStep(*model, optimizer, batch, z_loss, i + 1));
+    INGOT_ASSIGN_OR_RETURN(const double taken,
+                           SecondsOfStep(*model, optimizer, batch, flags.micro_batches, z_loss, i + 1));
     if (i > 0) seconds.push_back(taken);  // the first step warms caches and threads
   }
   std::sort(seconds.begin(), seconds.end());
   const int64_t peak_bytes = PeakResidentBytes();
   INGOT_ASSIGN_OR_RETURN(const double peak, MatmulPeak(device, shape.dtype));
-  const double rate = static_cast<double>(shape.B * shape.T) / seconds[seconds.size() / 2];
-  return nlohmann::ordered_json{
+  const double rate = static_cast<double>(shape.B * shape.T * flags.micro_batches) / seconds[seconds.size() / 2];
+  nlohmann::ordered_json figures = {
       {"parameters", model->table().parameters},
       {"micro_batch", shape.B},
       {"sequence_length", shape.T},
+      {"tokens_per_step", shape.B * shape.T * flags.micro_batches},
       {"repeat", flags.repeat},
       {"median_seconds", seconds[seconds.size() / 2]},
       {"best_seconds", seconds.front()},
@@ -108,6 +124,8 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
       {"peak_bytes", peak_bytes},
       {"device", model->backend()->name()},
       {"blas", BlasName()}};
+  if (device == Device::kCuda && !cuda::IsEmulated()) AddGpuFigures(model->backend()->name(), figures);
+  return figures;
 }
 
 absl::Status BenchStep(const StepFlags& flags) {
@@ -135,6 +153,9 @@ void AddBenchStep(CLI::App& bench) {
       ->check(CLI::PositiveNumber);
   command->add_option("--sequence-length", flags->sequence_length, "Tokens of a sequence; default: the configuration's")
       ->check(CLI::PositiveNumber);
+  command->add_option("--micro-batches", flags->micro_batches, "Micro-batches whose gradients a step adds up")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
   AddDeviceOption(*command, flags->device);
   command->add_option("--repeat", flags->repeat, "Steps measured; the median counts")
       ->check(CLI::Range(1, 1000000))

@@ -16,6 +16,7 @@
 #include "core/base/threads.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cuda/devices.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 #include "tools/ingot/command.h"
 
@@ -58,6 +59,7 @@ nlohmann::ordered_json Describe() {
           {"blas_check", blas_is_right ? "right" : blas_problem},
           {"cuda", gpus.runtime},
           {"gpus", GpusAsJson(gpus)},
+          {"cuda_products", cuda::GemmLibrary()},
           {"nccl", "not in this build"},
           {"emulator", cuda::IsEmulated() ? "runs the CUDA kernels of this build" : "not in this build"},
           {"default_device", "cpu"},

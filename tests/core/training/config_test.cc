@@ -52,6 +52,8 @@ INSTANTIATE_TEST_SUITE_P(All, Presets,
                                            PresetSize{"shakespeare_10m", 1024, 9'000'000, 12'000'000},
                                            PresetSize{"gpt2_124m", 0, 124'000'000, 125'000'000},
                                            PresetSize{"llama_60m", 0, 57'000'000, 63'000'000},
+                                           PresetSize{"qwen2_5_0_5b", 0, 494'032'768, 494'032'769},
+                                           PresetSize{"qwen2_5_1_5b", 0, 1'543'714'304, 1'543'714'305},
                                            PresetSize{"qwen3_0_6b", 0, 590'000'000, 600'000'000}),
                          [](const auto& preset) { return preset.param.name; });
 
@@ -60,7 +62,7 @@ TEST(Config, EveryPresetIsTested) {
   ASSERT_TRUE(names.ok());
   EXPECT_EQ(std::count_if(names->begin(), names->end(),
                           [](const std::string& name) { return name.find(".textproto") != std::string::npos; }),
-            5);
+            7);
 }
 
 TEST(Config, AllMistakesAreNamedAtOnce) {

@@ -1,0 +1,211 @@
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <mutex>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/bf16.h"
+#include "core/base/status_macros.h"
+#include "kernels/cuda/count_unequal.h"
+#include "kernels/cuda/cublaslt_product_gpu.h"
+#include "kernels/cuda/gemm_cublaslt.h"
+#include "kernels/cuda/gemm_plans.h"
+#include "kernels/cuda/gemm_tiled.h"
+#include "kernels/cuda/gpu_failure.h"
+#include "kernels/cuda/plan_search.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/stream_timer.h"
+#include "kernels/fill.h"
+
+namespace ingot::cuda {
+namespace {
+
+constexpr int kCandidates = 64;
+// Twice what NVIDIA advises for a Hopper GPU: room for the parts of products that are cut along K.
+constexpr int64_t kWorkspace = int64_t{64} << 20;
+constexpr uintptr_t kWorkspaceAlignment = 256;
+
+using Algorithms = std::vector<cublasLtMatmulHeuristicResult_t>;
+
+struct Device {
+  const CublasLt* lt;
+  cublasLtHandle_t handle;
+};
+
+absl::StatusOr<Device> MakeDevice() {
+  Device device = {&*OpenCublasLt(), nullptr};
+  int index = 0;
+  cudaDeviceProp properties;
+  if (cudaGetDevice(&index) != cudaSuccess || cudaGetDeviceProperties(&properties, index) != cudaSuccess) {
+    return absl::InternalError("cuBLASLt: the GPU does not tell its name");
+  }
+  INGOT_RETURN_IF_ERROR(device.lt->Check(device.lt->Create(&device.handle), "its start on the GPU"));
+  GemmPlanStore::OfProcess().SetMachine(
+      {.device = absl::StrCat(properties.name, ", ", properties.multiProcessorCount, " multiprocessors"),
+       .library = absl::StrCat("cuBLASLt ", device.lt->version)});
+  return device;
+}
+
+// One GPU a process: that of the first product.
+const absl::StatusOr<Device>& TheDevice() {
+  static const auto* const device = new absl::StatusOr<Device>(MakeDevice());
+  return *device;
+}
+
+// Memory that candidates are tried on: outputs that nobody needs, and operands whose product is known exactly.
+class Trial {
+ public:
+  static absl::StatusOr<std::unique_ptr<Trial>> Create(const Gemm& gemm) {
+    auto trial = std::make_unique<Trial>(gemm);
+    const int64_t ones = std::max(Bytes(gemm.a), Bytes(gemm.b));
+    INGOT_ASSIGN_OR_RETURN(trial->output_, Allocate("a trial product", Bytes(gemm.c)));
+    INGOT_ASSIGN_OR_RETURN(trial->ones_, Allocate("ones for a trial product", ones));
+    INGOT_ASSIGN_OR_RETURN(trial->bias_, Allocate("a bias of ones", std::max(Bytes(gemm.bias), int64_t{1})));
+    INGOT_ASSIGN_OR_RETURN(trial->count_, Allocate("a count", sizeof(uint32_t)));
+    return trial;
+  }
+  explicit Trial(const Gemm& gemm) : gemm_(gemm) {}
+  ~Trial() {
+    for (void* const memory : {output_, ones_, bias_, count_}) Free(memory);
+  }
+
+  // The real operands, another output.
+  Gemm OnOperands() const {
+    Gemm gemm = gemm_;
+    gemm.c.ptr = output_;
+    return gemm;
+  }
+  Gemm OnOnes() const {
+    Gemm gemm = OnOperands();
+    gemm.alpha = 1;
+    if (gemm.beta != 0) gemm.beta = 1;
+    gemm.a.ptr = gemm.b.ptr = ones_;
+    if (!gemm.bias.absent()) gemm.bias.ptr = bias_;
+    return gemm;
+  }
+  // Behind a run of OnOnes(): whether every element is K, with beta and bias 1 or 2 more. Sums of ones are exact in f32.
+  absl::StatusOr<bool> IsRight(void* stream) const {
+    float wanted = static_cast<float>(gemm_.K() + (gemm_.beta != 0 ? 1 : 0) + (gemm_.bias.absent() ? 0 : 1));
+    if (gemm_.c.dtype == DType::kBf16) wanted = ToFloat(ToBf16(wanted));
+    uint32_t unequal = 0;
+    INGOT_RETURN_IF_ERROR(FillZero(count_, sizeof(unequal), stream));
+    CountUnequal(OnOperands().c, wanted, static_cast<uint32_t*>(count_), stream);
+    INGOT_RETURN_IF_ERROR(CopyToHost(&unequal, count_, sizeof(unequal), stream));
+    INGOT_RETURN_IF_ERROR(Synchronize(stream));
+    return unequal == 0;
+  }
+  void Prepare(void* stream) const {
+    Context context({}, ingot::Device::kCuda, stream);
+    const Gemm gemm = OnOnes();
+    const float nobody_wrote = std::numeric_limits<float>::quiet_NaN();
+    Fill{.y = gemm.c, .value = gemm.beta != 0 ? 1.0f : nobody_wrote}.OnCuda(context);
+    for (const Tensor& t : {gemm.a, gemm.b, gemm.bias}) {
+      if (!t.absent()) Fill{.y = t, .value = 1}.OnCuda(context);
+    }
+  }
+
+ private:
+  Gemm gemm_;
+  void* output_ = nullptr;
+  void* ones_ = nullptr;  // a and b, which are of one type
+  void* bias_ = nullptr;
+  void* count_ = nullptr;
+};
+
+struct Search {
+  const Device& device;
+  const CublasLtProduct& product;  // of the operands
+  const Algorithms& algorithms;
+  const Trial& trial;
+  void* workspace;
+  void* stream;
+
+  absl::Status Run(const CublasLtProduct& which, const Gemm& gemm, int64_t i) const {
+    return which.Run(device.handle, gemm, algorithms[i].algo, workspace, kWorkspace, stream);
+  }
+  // Of one run: the mean of several behind a first one, about a millisecond's worth.
+  absl::StatusOr<double> Microseconds(int64_t i) const {
+    const Gemm gemm = trial.OnOperands();
+    StreamTimer timer(stream);
+    double seconds = 0;
+    for (int64_t repeats = 1, round = 0; round < 2; ++round) {
+      timer.Start();
+      for (int64_t k = 0; k < repeats; ++k) INGOT_RETURN_IF_ERROR(Run(product, gemm, i));
+      INGOT_ASSIGN_OR_RETURN(seconds, timer.Stop());
+      seconds /= static_cast<double>(repeats);
+      repeats = std::clamp(static_cast<int64_t>(1e-3 / std::max(seconds, 1e-6)), int64_t{3}, int64_t{50});
+    }
+    return seconds * 1e6;
+  }
+  absl::StatusOr<bool> IsRight(int64_t i) const {
+    const Gemm gemm = trial.OnOnes();
+    INGOT_ASSIGN_OR_RETURN(const CublasLtProduct on_ones, CublasLtProduct::Create(*device.lt, gemm));
+    trial.Prepare(stream);
+    INGOT_RETURN_IF_ERROR(Run(on_ones, gemm, i));
+    return trial.IsRight(stream);
+  }
+};
+
+GemmPlan PlanOf(const cublasLtMatmulHeuristicResult_t& result, double microseconds) {
+  GemmPlan plan = {.workspace_bytes = static_cast<int64_t>(result.workspaceSize), .microseconds = microseconds};
+  static_assert(sizeof(plan.algorithm) == sizeof(result.algo));
+  std::memcpy(plan.algorithm.data(), &result.algo, sizeof(result.algo));
+  return plan;
+}
+
+// The fastest of the library's candidates on this product's own operands. Without memory for a trial it is the library's
+// first guess; a product that the library cannot compute goes to our own kernel.
+absl::StatusOr<GemmPlan> FindPlan(const Device& device, const Gemm& gemm, void* workspace, void* stream) {
+  INGOT_ASSIGN_OR_RETURN(const CublasLtProduct product, CublasLtProduct::Create(*device.lt, gemm));
+  INGOT_ASSIGN_OR_RETURN(const Algorithms algorithms, product.Algorithms(device.handle, kCandidates, kWorkspace));
+  if (algorithms.empty()) return GemmPlan{.kind = GemmPlan::Kind::kTiled};
+  const absl::StatusOr<std::unique_ptr<Trial>> trial = Trial::Create(gemm);
+  if (!trial.ok()) return PlanOf(algorithms.front(), 0);
+  const Search search = {device, product, algorithms, **trial, workspace, stream};
+  INGOT_ASSIGN_OR_RETURN(const ChosenPlan chosen,
+                         FastestRightPlan({.count = static_cast<int64_t>(algorithms.size()),
+                                           .microseconds = [&](int64_t i) { return search.Microseconds(i); },
+                                           .is_right = [&](int64_t i) { return search.IsRight(i); }}));
+  return PlanOf(algorithms[chosen.index], chosen.microseconds);
+}
+
+absl::Status Run(const Gemm& gemm, void* workspace, void* stream) {
+  INGOT_RETURN_IF_ERROR(TheDevice().status());
+  const Device& device = *TheDevice();
+  GemmPlanStore& store = GemmPlanStore::OfProcess();
+  const std::string key = PlanKey(gemm);
+  std::optional<GemmPlan> plan = store.Find(key);
+  if (!plan.has_value()) {
+    INGOT_ASSIGN_OR_RETURN(plan, FindPlan(device, gemm, workspace, stream));
+    store.Add(key, *plan);
+  }
+  if (plan->kind == GemmPlan::Kind::kTiled) {
+    RunTiledGemm(gemm, stream);
+    return absl::OkStatus();
+  }
+  cublasLtMatmulAlgo_t algorithm;
+  std::memcpy(&algorithm, plan->algorithm.data(), sizeof(algorithm));
+  INGOT_ASSIGN_OR_RETURN(const CublasLtProduct product, CublasLtProduct::Create(*device.lt, gemm));
+  return Annotate(product.Run(device.handle, gemm, algorithm, workspace, kWorkspace, stream), key + ": ");
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CublasLtName() {
+  const absl::StatusOr<CublasLt>& lt = OpenCublasLt();
+  if (!lt.ok()) return lt.status();
+  return absl::StrCat("cuBLASLt ", lt->version, ", ", lt->path);
+}
+
+int64_t CublasLtWorkspaceBytes() { return kWorkspace + static_cast<int64_t>(kWorkspaceAlignment); }
+
+void RunCublasLtGemm(const Gemm& gemm, void* workspace, void* stream) {
+  gemm.Check();
+  const uintptr_t aligned =
+      (reinterpret_cast<uintptr_t>(workspace) + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
+  KeepFailure(Run(gemm, reinterpret_cast<void*>(aligned), stream));
+}
+
+}  // namespace ingot::cuda

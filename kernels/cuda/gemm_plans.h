@@ -1,0 +1,71 @@
+#pragma once
+// Which way of computing each matrix product has been chosen on a GPU. Another plan adds in another order and so gives
+// other bits: a run keeps its table and takes it up again when it resumes. Plain C++, the same in every build.
+#include <array>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "kernels/cuda/gemm.h"
+
+namespace ingot::cuda {
+
+// What decides which plans can compute a product, without blanks: "bf16,f32,tn,896x4864x16384,accumulate,aligned" of
+// types of a and c, transposes of a and b, M x N x K, and what else it has. "aligned": all tensors at multiples of 16
+// bytes.
+std::string PlanKey(const Gemm& gemm);
+
+struct GemmPlan {
+  enum class Kind { kLibrary, kTiled };  // the vendor's algorithm below, or the kernel of gemm_tiled.h
+  Kind kind = Kind::kLibrary;
+  std::array<uint64_t, 8> algorithm = {};  // a cublasLtMatmulAlgo_t, of use to one version of the library only
+  int64_t workspace_bytes = 0;
+  double microseconds = 0;  // measured when it was chosen; 0: taken without measuring
+  bool operator==(const GemmPlan&) const = default;
+};
+
+// What plans belong to: they are void on another device or with another library.
+struct GemmMachine {
+  std::string device;   // "NVIDIA H100 80GB HBM3, 132 multiprocessors"
+  std::string library;  // "cuBLASLt 13.1.0"
+  bool operator==(const GemmMachine&) const = default;
+};
+
+struct GemmPlanTable {
+  GemmMachine machine;
+  std::map<std::string, GemmPlan> plans;  // by PlanKey()
+
+  // A line a plan between a head and a CRC32C.
+  std::string ToText() const;
+  // The inverse. Any change to the text is an error; `what` names it.
+  static absl::StatusOr<GemmPlanTable> Parse(absl::string_view text, absl::string_view what);
+};
+
+// The plans of this process, shared by its threads. Empty where products need none: on the CPU, on the emulator, and
+// with our own tiled product.
+class GemmPlanStore {
+ public:
+  static GemmPlanStore& OfProcess();
+
+  // Says whose plans these are, before the first of them.
+  void SetMachine(const GemmMachine& machine);
+  // Absent: products of this process need no plans.
+  std::optional<GemmMachine> machine() const;
+
+  std::optional<GemmPlan> Find(const std::string& key) const;
+  void Add(const std::string& key, const GemmPlan& plan);
+  // Takes the plans of `table` for products that have none yet. The table must be this machine's.
+  void Adopt(const GemmPlanTable& table);
+  GemmPlanTable Table() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<GemmMachine> machine_;
+  std::map<std::string, GemmPlan> plans_;
+};
+
+}  // namespace ingot::cuda
