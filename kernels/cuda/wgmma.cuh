@@ -8,8 +8,8 @@
 //   WgmmaM64K16<kNMajorB>(d, a, b, accumulate)   the same with a in registers
 //   WgmmaFence()          before the first product, and between any other access to d or a and a product that uses them
 //   WgmmaCommit()         the products so far are a group
-//   WgmmaWait<N>(d)       at most the N newest groups are in flight; d may be touched only once its groups are not. The tiles
-//                         may be overwritten then as well
+//   WgmmaWait<N>(), WgmmaWait<N>(d)   at most the N newest groups are in flight: the tiles of the others may be overwritten.
+//                         The second for the group that is d's last: d may be touched behind it
 // With w the warp of the warpgroup, g = lane / 4, t = lane % 4:
 //   d[i]             row 16w + g + 8 * (i / 2 % 2), column 8 * (i / 4) + 2t + i % 2
 //   half h of a[i]   row 16w + g + 8 * (i % 2), k 2t + h + 8 * (i / 2)
@@ -94,10 +94,14 @@ INGOT_WGMMA_REGISTERS(128, 64, 64, 65, 66, 67, 68, 69, 70)
 __device__ __forceinline__ void WgmmaFence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void WgmmaCommit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 
+template <int kPending>
+__device__ __forceinline__ void WgmmaWait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+}
 // The empty statements tell the compiler that the accumulators change here, so that it reads none of them earlier.
 template <int kPending, int kRegisters>
 __device__ __forceinline__ void WgmmaWait(float (&d)[kRegisters]) {
-  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+  WgmmaWait<kPending>();
 #pragma unroll
   for (int i = 0; i < kRegisters; ++i) asm volatile("" : "+f"(d[i])::"memory");
 }

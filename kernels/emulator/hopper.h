@@ -72,6 +72,10 @@ __forceinline__ void BulkWait() {
 
 __forceinline__ void WgmmaFence(INGOT_SITE) { emulator::WgmmaFence(site); }
 __forceinline__ void WgmmaCommit(INGOT_SITE) { emulator::WgmmaCommit(site); }
+template <int kPending>
+__forceinline__ void WgmmaWait(INGOT_SITE) {
+  emulator::WgmmaWait(kPending, site);
+}
 template <int kPending, int kRegisters>
 __forceinline__ void WgmmaWait(float (&)[kRegisters] INGOT_AT_SITE) {
   emulator::WgmmaWait(kPending, site);

@@ -94,4 +94,13 @@ inline std::vector<double> RoundedProbabilities(const AttentionReference& refere
   return bound;
 }
 
+inline void ExpectForward(const AttentionData& data, bool structured = false) {
+  AttentionReference reference = data.Reference();
+  const Arrays<double> in = data.In();
+  ExpectWithin(data.y, reference(in), Sensitivity(reference, in), data.T + data.D, structured, ScalarUnit(),
+               RoundedProbabilities(reference, in));
+  reference.lse = true;
+  ExpectClose(data.lse, reference, in, data.T + data.D, structured);
+}
+
 }  // namespace ingot

@@ -12,15 +12,6 @@ namespace {
 using Data = AttentionData;
 using Shape = AttentionShape;
 
-void ExpectForward(const Data& data, bool structured = false) {
-  AttentionReference reference = data.Reference();
-  const Arrays<double> in = data.In();
-  ExpectWithin(data.y, reference(in), Sensitivity(reference, in), data.T + data.D, structured, ScalarUnit(),
-               RoundedProbabilities(reference, in));
-  reference.lse = true;
-  ExpectClose(data.lse, reference, in, data.T + data.D, structured);
-}
-
 // What values that were stored in bf16 on the way add to a gradient: y, and on tensor cores P and dS.
 struct Roundings {
   double y = 0, products = 0;

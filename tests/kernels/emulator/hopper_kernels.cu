@@ -133,8 +133,8 @@ __global__ void __launch_bounds__(384, 1) RegistersKernel(int* passed) {
 template <int kRegisters, bool kMMajor, bool kNMajor, bool kFromRegisters>
 std::vector<float> LaunchWgmma(const WgmmaCase& wgmma) {
   const DeviceArray<uint16_t> image("image", wgmma.shared);
-  const DeviceArray<uint64_t> a("a", wgmma.a), b("b", wgmma.b);
-  const DeviceArray<uint32_t> a_registers("a_registers", wgmma.a_registers);
+  const DeviceArray<uint64_t> a("a", kFromRegisters ? wgmma.b : wgmma.a), b("b", wgmma.b);
+  const DeviceArray<uint32_t> a_registers("a_registers", kFromRegisters ? wgmma.a_registers : Registers(1));
   const DeviceArray<float> d("d", std::vector<float>(size_t{128} * kRegisters));
   const WgmmaArgs args{.image = image.data(),
                        .a = a.data(),

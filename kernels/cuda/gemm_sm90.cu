@@ -1,0 +1,318 @@
+#include "kernels/cuda/gemm_sm90.h"
+
+#include "kernels/checks.h"
+#include "kernels/cuda/accumulator_sm90.cuh"
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/sigmoid.cuh"
+#include "kernels/cuda/stages_sm90.cuh"
+#include "kernels/cuda/wgmma.cuh"
+
+namespace ingot::cuda {
+namespace {
+
+constexpr int kTileM = 128, kTileK = 64;
+constexpr int kSlab = 64;  // rows of m that a warpgroup owns; elements in a row of the swizzle's pattern
+constexpr int kSlabElements = kSlab * kTileK;
+constexpr int kStepK = 16;  // of one wgmma
+constexpr int kWarpgroup = 128;
+constexpr int kConsumers = kTileM / kSlab * kWarpgroup;
+constexpr int kThreads = kWarpgroup + kConsumers;  // the first warpgroup loads
+constexpr int kStageBytes = 192 * 1024;            // of all stages
+constexpr int kLoaderRegisters = 40, kConsumerRegisters = 232;
+constexpr int kGroupM = 16;  // rows of tiles that are visited together, so that their tiles of b stay in the L2 cache
+
+template <int kTileN>
+struct Stage {
+  alignas(1024) Bf16 a[kTileM * kTileK];
+  alignas(1024) Bf16 b[kTileN * kTileK];
+};
+
+template <int kTileN>
+struct Storage {
+  static constexpr int kStages = kStageBytes / static_cast<int>(sizeof(Stage<kTileN>));
+  Stage<kTileN> stage[kStages];
+  StageBarriers<kStages> barriers;
+};
+
+struct Args {
+  TensorMap a, b;
+  void* c;
+  const void* bias;  // or null
+  Bf16* y;           // of SwiGLU
+  int64_t M, N, K;   // N: columns of c, of SwiGLU those of y
+  float alpha, beta;
+};
+
+struct TilePlace {
+  int64_t m, n;
+};
+
+// Tiles are counted down a group of kGroupM rows of tiles, then along n.
+template <int kColumns>
+__device__ __forceinline__ TilePlace PlaceOfTile(int64_t index, int64_t M, int64_t N) {
+  const int64_t tiles_m = (M + kTileM - 1) / kTileM, tiles_n = (N + kColumns - 1) / kColumns;
+  const int64_t group = index / (kGroupM * tiles_n), within = index % (kGroupM * tiles_n);
+  const int64_t rows = Min<int64_t>(kGroupM, tiles_m - group * kGroupM);
+  return {(group * kGroupM + within % rows) * kTileM, within / rows * kColumns};
+}
+
+template <int kColumns>
+__host__ __device__ __forceinline__ int64_t TilesOf(int64_t M, int64_t N) {
+  return (M + kTileM - 1) / kTileM * ((N + kColumns - 1) / kColumns);
+}
+
+// Rows [row, row + kRows) and columns [k, k + kTileK) of an operand. One whose k lie together comes as one box, another as
+// slabs of 64 rows.
+template <bool kMnMajor, int kRows>
+__device__ __forceinline__ void LoadOperand(Bf16* tile, const TensorMap& map, Mbarrier& full, int row, int k) {
+  if constexpr (!kMnMajor) {
+    TensorLoad(tile, map, full, k, row);
+  } else {
+    for (int slab = 0; slab < kRows / kSlab; ++slab) {
+      TensorLoad(tile + slab * kSlabElements, map, full, row + slab * kSlab, k);
+    }
+  }
+}
+
+template <bool kMnMajor>
+__device__ __forceinline__ uint64_t DescriptorOf(const Bf16* tile) {
+  constexpr int kSlabBytes = kSlabElements * static_cast<int>(sizeof(Bf16)), kEightRows = 1024;
+  return MatrixDescriptor(tile, kMnMajor ? kSlabBytes : 16, kEightRows, Swizzle::k128);
+}
+template <bool kMnMajor>
+inline constexpr int kStepBytes = kMnMajor ? 2048 : kStepK* static_cast<int>(sizeof(Bf16));
+
+// c = alpha * sum + beta * c + bias
+struct Plain {
+  template <int kTileN>
+  static constexpr int kColumns = kTileN;
+
+  template <typename Out, int kRegisters>
+  static __device__ __forceinline__ void Store(const Args& args, const float (&sum)[kRegisters], int64_t m, int64_t n,
+                                               int thread) {
+    const Fragment at(m, thread);
+    Out* const c = static_cast<Out*>(args.c);
+    const auto value = [&](int i) {
+      const int64_t row = at.row + i / 2 % 2 * 8, column = n + i / 4 * 8 + at.column + i % 2;
+      float v = args.alpha * sum[i];
+      if (row >= args.M || column >= args.N) return v;
+      if (args.beta != 0) v += args.beta * ToFloat(c[row * args.N + column]);
+      if (args.bias != nullptr) v += ToFloat(static_cast<const Out*>(args.bias)[column]);
+      return v;
+    };
+    if constexpr (std::is_same_v<Out, Bf16>) {
+      StoreRounded<kRegisters>(c, args.N, args.M, args.N, n, at, value);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kRegisters; ++i) {
+        const int64_t row = at.row + i / 2 % 2 * 8, column = n + i / 4 * 8 + at.column + i % 2;
+        const float v = value(i);
+        if (row < args.M && column < args.N) c[row * args.N + column] = v;
+      }
+    }
+  }
+};
+
+// The first half of the sums are gate, the second up, of the same columns of y.
+struct Swiglu {
+  template <int kTileN>
+  static constexpr int kColumns = kTileN / 2;
+
+  template <typename Out, int kRegisters>
+  static __device__ __forceinline__ void Store(const Args& args, const float (&sum)[kRegisters], int64_t m, int64_t n,
+                                               int thread) {
+    constexpr int kHalf = kRegisters / 2;
+    const Fragment at(m, thread);
+    const int64_t F = args.N;
+    auto* const gate = static_cast<Bf16*>(args.c);
+    StoreRounded<kHalf>(gate, 2 * F, args.M, F, n, at, [&](int i) { return sum[i]; });
+    StoreRounded<kHalf>(gate + F, 2 * F, args.M, F, n, at, [&](int i) { return sum[i + kHalf]; });
+    StoreRounded<kHalf>(args.y, F, args.M, F, n, at, [&](int i) {
+      const float g = ToFloat(RoundToBf16(sum[i])), u = ToFloat(RoundToBf16(sum[i + kHalf]));
+      return u * (g * SigmoidAndComplement(g).value);
+    });
+  }
+};
+
+template <bool kMMajor, bool kNMajor, int kTileN, typename Epilogue>
+__device__ __forceinline__ void LoadTiles(Storage<kTileN>& shared, const Args& args) {
+  constexpr int kColumns = Epilogue::template kColumns<kTileN>;
+  StageCursor<Storage<kTileN>::kStages> at;
+  for (int64_t tile = blockIdx.x; tile < TilesOf<kColumns>(args.M, args.N); tile += gridDim.x) {
+    const TilePlace place = PlaceOfTile<kColumns>(tile, args.M, args.N);
+    const int m = static_cast<int>(place.m), n = static_cast<int>(place.n);
+    for (int k = 0; k < static_cast<int>(args.K); k += kTileK) {
+      Stage<kTileN>& stage = shared.stage[at.stage];
+      Mbarrier& full = AcquireStage(shared.barriers, at, sizeof stage.a + sizeof stage.b);
+      LoadOperand<kMMajor, kTileM>(stage.a, args.a, full, m, k);
+      LoadOperand<kNMajor, kColumns>(stage.b, args.b, full, n, k);
+      if constexpr (kColumns < kTileN) {
+        LoadOperand<kNMajor, kColumns>(stage.b + kColumns * kTileK, args.b, full, n + static_cast<int>(args.N), k);
+      }
+      at.Next();
+    }
+  }
+}
+
+template <bool kMMajor, bool kNMajor, int kTileN, typename Out, typename Epilogue>
+__device__ __forceinline__ void MultiplyTiles(Storage<kTileN>& shared, const Args& args) {
+  constexpr int kColumns = Epilogue::template kColumns<kTileN>;
+  const int thread = static_cast<int>(threadIdx.x) % kWarpgroup;
+  const int slab = static_cast<int>(threadIdx.x) / kWarpgroup - 1;
+  StageCursor<Storage<kTileN>::kStages> at;
+  float sum[kTileN / 2];
+  for (int64_t tile = blockIdx.x; tile < TilesOf<kColumns>(args.M, args.N); tile += gridDim.x) {
+    int last = 0;
+    for (int k = 0; k < static_cast<int>(args.K); k += kTileK) {
+      const Stage<kTileN>& stage = shared.stage[at.stage];
+      WaitForStage(shared.barriers, at);
+      WgmmaFence();
+      const uint64_t a = DescriptorOf<kMMajor>(stage.a + slab * kSlabElements), b = DescriptorOf<kNMajor>(stage.b);
+#pragma unroll
+      for (int step = 0; step < kTileK / kStepK; ++step) {
+        WgmmaM64K16<kMMajor, kNMajor>(sum, Advanced(a, step * kStepBytes<kMMajor>),
+                                      Advanced(b, step * kStepBytes<kNMajor>), k > 0 || step > 0);
+      }
+      WgmmaCommit();
+      // While these run, the stage before them is free again.
+      WgmmaWait<1>();
+      if (k > 0) ReleaseStage(shared.barriers, last);
+      last = at.stage;
+      at.Next();
+    }
+    WgmmaWait<0>(sum);
+    ReleaseStage(shared.barriers, last);
+    const TilePlace place = PlaceOfTile<kColumns>(tile, args.M, args.N);
+    Epilogue::template Store<Out>(args, sum, place.m + slab * kSlab, place.n, thread);
+  }
+}
+
+// Memory plan: a block owns 128 x kTileN elements of c at a time, a consuming warpgroup 64 rows of them in its registers.
+//   shared   stages of 64 terms of the rows of a and of the columns of b, as TMA has brought them
+//   traffic  a is read N / kTileN times, b M / 128 times, mostly from the L2 cache; c is written once (read with beta)
+template <bool kMMajor, bool kNMajor, int kTileN, typename Out, typename Epilogue>
+__global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant__ Args args) {
+  auto& shared = SharedStorage<Storage<kTileN>>();
+  if (threadIdx.x == 0) {
+    PrefetchTensorMap(args.a);
+    PrefetchTensorMap(args.b);
+    InitStages(shared.barriers, kConsumers / 32);
+  }
+  __syncthreads();
+  if (threadIdx.x < kWarpgroup) {
+    RegistersGiveBack<kLoaderRegisters>();
+    if (threadIdx.x == 0) LoadTiles<kMMajor, kNMajor, kTileN, Epilogue>(shared, args);
+  } else {
+    RegistersTake<kConsumerRegisters>();
+    MultiplyTiles<kMMajor, kNMajor, kTileN, Out, Epilogue>(shared, args);
+  }
+}
+
+// Of a matrix in memory (rows, columns): one box has 64 columns, which is a row of the pattern, and `box_rows` rows.
+TensorMap MapOf(const Tensor& x, int box_rows) {
+  return MakeTensorMap({.base = x.data<Bf16>(),
+                        .dtype = DType::kBf16,
+                        .rank = 2,
+                        .sizes = {x.dim(1), x.dim(0)},
+                        .strides = {1, x.dim(1)},
+                        .box = {kTileK, box_rows},
+                        .swizzle = Swizzle::k128});
+}
+
+bool CanLoad(const Tensor& x) {
+  constexpr int64_t kRowElements = 8;          // 16 bytes
+  constexpr int64_t kMost = int64_t{1} << 31;  // coordinates are 32 bits
+  return x.dtype == DType::kBf16 && x.dim(1) % kRowElements == 0 && x.dim(0) < kMost && x.dim(1) < kMost &&
+         reinterpret_cast<uintptr_t>(x.data<Bf16>()) % 16 == 0;
+}
+
+template <bool kMMajor, bool kNMajor, int kTileN, typename Out, typename Epilogue>
+void LaunchGemm(const Args& args, void* stream) {
+  const int64_t tiles = TilesOf<Epilogue::template kColumns<kTileN>>(args.M, args.N);
+  Launch(GemmKernel<kMMajor, kNMajor, kTileN, Out, Epilogue>,
+         {.grid = static_cast<unsigned>(Min<int64_t>(tiles, Multiprocessors())),
+          .block = kThreads,
+          .shared = sizeof(Storage<kTileN>),
+          .stream = stream},
+         args);
+}
+
+// A wide tile reads less and computes more at a time; a narrow one leaves fewer multiprocessors idle at the end.
+bool WideTilesAreFaster(int64_t M, int64_t N) {
+  const int64_t at_once = Multiprocessors();
+  const auto rounds = [&](int64_t tiles) { return (tiles + at_once - 1) / at_once; };
+  return rounds(TilesOf<256>(M, N)) * 2 <= rounds(TilesOf<128>(M, N));
+}
+
+template <bool kMMajor, bool kNMajor, typename Out>
+void LaunchOfMajors(const Gemm& gemm, void* stream) {
+  const bool wide = WideTilesAreFaster(gemm.M(), gemm.N());
+  const int columns = wide ? 256 : 128;
+  const Args args{.a = MapOf(gemm.a, kMMajor ? kTileK : kTileM),
+                  .b = MapOf(gemm.b, kNMajor ? kTileK : columns),
+                  .c = gemm.c.data<Out>(),
+                  .bias = gemm.bias.data<Out>(),
+                  .y = nullptr,
+                  .M = gemm.M(),
+                  .N = gemm.N(),
+                  .K = gemm.K(),
+                  .alpha = gemm.alpha,
+                  .beta = gemm.beta};
+  if (wide) {
+    LaunchGemm<kMMajor, kNMajor, 256, Out, Plain>(args, stream);
+  } else {
+    LaunchGemm<kMMajor, kNMajor, 128, Out, Plain>(args, stream);
+  }
+}
+
+}  // namespace
+
+bool TakesGemmSm90(const Gemm& gemm) {
+  return Count(gemm.c) > 0 && gemm.K() > 0 && CanLoad(gemm.a) && CanLoad(gemm.b) && HasSm90();
+}
+
+void RunGemmSm90(const Gemm& gemm, void* stream) {
+  gemm.Check();
+  INGOT_CHECK(TakesGemmSm90(gemm), "no product of sm_90a: ask TakesGemmSm90() first");
+  DispatchFloat(gemm.c.dtype, [&]<typename Out>() {
+    if (gemm.transpose_a) {
+      gemm.transpose_b ? LaunchOfMajors<true, false, Out>(gemm, stream) : LaunchOfMajors<true, true, Out>(gemm, stream);
+    } else {
+      gemm.transpose_b ? LaunchOfMajors<false, false, Out>(gemm, stream)
+                       : LaunchOfMajors<false, true, Out>(gemm, stream);
+    }
+  });
+}
+
+void SwigluGemm::Check() const {
+  const int64_t R = x.dim(0), C = x.dim(1), F = y.dim(1);
+  INGOT_CHECK_SHAPE(w, 2 * F, C);
+  INGOT_CHECK_SHAPE(gate_up, R, 2 * F);
+  INGOT_CHECK_SHAPE(y, R, F);
+  INGOT_CHECK_DTYPE(x, DType::kBf16);
+  CheckFloats("swiglu gemm", {x, w, gate_up, y});
+  CheckApart("swiglu gemm", {gate_up, y}, {x, w});
+}
+
+bool TakesSwigluGemmSm90(const SwigluGemm& gemm) {
+  return Count(gemm.y) > 0 && gemm.x.dim(1) > 0 && CanLoad(gemm.x) && CanLoad(gemm.w) && HasSm90();
+}
+
+void RunSwigluGemmSm90(const SwigluGemm& gemm, void* stream) {
+  gemm.Check();
+  INGOT_CHECK(TakesSwigluGemmSm90(gemm), "no product of sm_90a: ask TakesSwigluGemmSm90() first");
+  constexpr int kTileN = 256;
+  const Args args{.a = MapOf(gemm.x, kTileM),
+                  .b = MapOf(gemm.w, kTileN / 2),
+                  .c = gemm.gate_up.data<Bf16>(),
+                  .bias = nullptr,
+                  .y = gemm.y.data<Bf16>(),
+                  .M = gemm.x.dim(0),
+                  .N = gemm.y.dim(1),
+                  .K = gemm.x.dim(1),
+                  .alpha = 1,
+                  .beta = 0};
+  LaunchGemm<false, false, kTileN, Bf16, Swiglu>(args, stream);
+}
+
+}  // namespace ingot::cuda
