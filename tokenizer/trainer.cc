@@ -99,12 +99,12 @@ absl::StatusOr<int64_t> CountPieces(const TextSource& next, const TrainerOptions
     while (queue.Next(chunk)) CountChunk(options, chunk.text, counters[i]);
   });
   INGOT_RETURN_IF_ERROR(queue.status());
-  PieceCounter total;
+  PieceCounter& total = counters[0];
   ParallelFor(PieceCounter::kPartitions, threads, [&](int64_t partition) {
-    for (const PieceCounter& counter : counters) total.AddPartition(static_cast<int>(partition), counter);
+    for (int i = 1; i < threads; ++i) total.AddPartition(static_cast<int>(partition), counters[i]);
   });
   for (int i = 0; i < PieceCounter::kPartitions; ++i) {
-    for (const auto& [piece, count] : total.partition(i)) learner.AddWord(piece, count);
+    total.ForEach(i, [&](absl::string_view piece, int64_t count) { learner.AddWord(piece, count); });
   }
   learner.CountPairs();
   return queue.bytes();
@@ -129,7 +129,7 @@ absl::Status CheckOptions(const TrainerOptions& options) {
 
 absl::StatusOr<TokenizerModel> TrainTokenizer(const TextSource& next, const TrainerOptions& options) {
   INGOT_RETURN_IF_ERROR(CheckOptions(options));
-  MergeLearner learner;
+  MergeLearner learner(options.min_frequency);
   INGOT_ASSIGN_OR_RETURN(const int64_t bytes, CountPieces(next, options, learner));
   if (bytes == 0) return absl::InvalidArgumentError("the input has no text: a tokenizer is learned from text");
   TokenizerModel model;
@@ -141,7 +141,7 @@ absl::StatusOr<TokenizerModel> TrainTokenizer(const TextSource& next, const Trai
       options.progress({.bytes = bytes, .pieces = learner.words(), .merges = learned, .merges_wanted = wanted});
     }
     Merge merge;
-    if (!learner.LearnMerge(options.min_frequency, static_cast<int32_t>(model.tokens.size()), merge)) {
+    if (!learner.LearnMerge(static_cast<int32_t>(model.tokens.size()), merge)) {
       return absl::InvalidArgumentError(absl::StrCat(
           "--vocab-size ", options.vocabulary_size, ": the text supports at most ", kBytes + learned + kReservedTokens,
           options.min_frequency > 1 ? " at this --min-frequency" : "", "; ask for fewer or give more text"));

@@ -27,7 +27,7 @@ REGISTRY_HOSTS = re.compile(r"deb\.debian\.org|pypi\.org|files\.pythonhosted|reg
 CUDA_ESCAPES = re.compile(r"\basm\b|<<<|^\s*#\s*(if|ifdef|ifndef|else|elif)\b|__shared__|\bextern\b|"
                           r"\bmem(cpy|set|move)\b")  # the race build cannot see a copy of a length known only at run time
 # Of the headers only these hold PTX, or what else is the GPU's alone.
-GPU_HEADERS = {"ptx.cuh", "hopper.cuh", "gpu.cuh", "device.cuh"}
+GPU_HEADERS = {"ptx.cuh", "hopper.cuh", "wgmma.cuh", "gpu.cuh", "device.cuh"}
 
 
 class Skipped(Exception):

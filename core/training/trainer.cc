@@ -2,12 +2,12 @@
 #include "core/training/trainer.h"
 
 #include <chrono>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/model/dims.h"
 #include "core/training/evaluate.h"
-#include "core/training/guard.h"
 #include "core/training/stop.h"
 
 namespace ingot {
@@ -27,10 +27,8 @@ absl::Status Trainer::Run() {
   while (state_.step < config_.training().steps() && StopSignal() == 0) {
     const auto start = std::chrono::steady_clock::now();
     INGOT_ASSIGN_OR_RETURN(const StepResult result, Step());
-    const double learning_rate = LearningRate(schedule_, state_.step + 1);
-    ApplyUpdate(result);
+    INGOT_RETURN_IF_ERROR(Settle(result, start));
     INGOT_RETURN_IF_ERROR(gemm_plans_.Save());  // before a checkpoint that depends on them
-    INGOT_RETURN_IF_ERROR(Record(result, learning_rate, SecondsSince(start)));
     if (ValidatesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Validate());
     if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
   }
@@ -48,15 +46,17 @@ absl::StatusOr<Trainer::StepResult> Trainer::Step() {
   const int64_t step = state_.step + 1, micros = static_cast<int64_t>(micro_batches_.size());
   model_->ZeroGradients();
   double nats = 0;
+  std::string where;
   for (int64_t micro = 0; micro < micros; ++micro) {
     const ModelInput input = InputOf(micro_batches_[micro], config_.data().mask_documents());
     INGOT_ASSIGN_OR_RETURN(const double sum, model_->Accumulate(input, scale, config_.model().z_loss()));
-    INGOT_RETURN_IF_ERROR(CheckLoss(step, micro + 1, micros, sum));
+    if (!std::isfinite(sum) && std::isfinite(nats)) where = absl::StrCat("micro-batch ", micro + 1, " of ", micros);
     nats += sum;
   }
+  double loss = nats / static_cast<double>(targets);
+  if (probe_) probe_(step, *model_, loss);
   INGOT_ASSIGN_OR_RETURN(const double norm, optimizer_.GradientNorm());
-  INGOT_RETURN_IF_ERROR(CheckGradientNorm(step, norm));
-  return StepResult{.loss = nats / static_cast<double>(targets), .gradient_norm = norm};
+  return StepResult{.loss = loss, .gradient_norm = norm, .where = where};
 }
 
 int64_t Trainer::ReadMicroBatches() {
@@ -70,9 +70,10 @@ int64_t Trainer::ReadMicroBatches() {
 
 void Trainer::ApplyUpdate(const StepResult& result) {
   ++state_.step;
-  optimizer_.Apply(state_.step, LearningRate(schedule_, state_.step), result.gradient_norm);
+  ++state_.updates;
+  optimizer_.Apply(state_.updates, LearningRate(schedule_, state_.step), result.gradient_norm);
   state_.tokens += TokensPerStep(config_);
-  state_.next_sequence += TokensPerStep(config_) / config_.data().sequence_length();
+  state_.next_sequence += SequencesPerStep();
 }
 
 absl::Status Trainer::Record(const StepResult& result, double learning_rate, double seconds) {

@@ -1,6 +1,8 @@
 #pragma once
 // Trainer: pre-trains one model on one dataset in one RUN_DIR, from the newest valid checkpoint on.
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,10 +31,15 @@ class Trainer {
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(RunConfig config, const std::string& run_directory,
                                                          Device device = Device::kCpu);
 
-  // Resumes, trains to training.steps, saves. SIGINT or SIGTERM ends it early after the step under way and a
-  // checkpoint; StopSignal() then tells which. A loss or gradient that is not finite is an error, before the
-  // optimizer touches anything.
+  // Resumes, trains to training.steps, saves. SIGINT, SIGTERM or SIGUSR1 ends it early after the step under way and a
+  // checkpoint; StopSignal() then tells which. What becomes of a loss or gradient that is out of proportion or not
+  // finite is decided by config.spikes, before the optimizer touches anything.
   absl::Status Run();
+
+  // Called after backward of each step, before its gradients are looked at, with the step's number (from 1) and its
+  // loss, which it may change as it may the gradients: how tests make a spike.
+  using Probe = std::function<void(int64_t step, Model& model, double& loss)>;
+  void set_probe(Probe probe) { probe_ = std::move(probe); }
 
   Model& model() const { return *model_; }
   const TrainingState& state() const { return state_; }
@@ -41,6 +48,7 @@ class Trainer {
   struct StepResult {
     double loss = 0;  // nats a target
     double gradient_norm = 0;
+    std::string where;  // the first micro-batch whose loss is not finite
   };
   struct Parts;  // what Create() has made
   explicit Trainer(Parts parts);
@@ -48,6 +56,11 @@ class Trainer {
   absl::Status ResumeFromNewestValid();
   absl::StatusOr<StepResult> Step();
   void ApplyUpdate(const StepResult& result);
+  absl::Status Settle(const StepResult& result, std::chrono::steady_clock::time_point start);
+  absl::Status Skip(const std::string& reason);
+  absl::Status RollBack(const std::string& reason);
+  absl::Status LoadFrom(const std::string& checkpoint);
+  absl::Status ReadOnFrom(int64_t sequence);
   absl::Status Record(const StepResult& result, double learning_rate, double seconds);
   absl::Status Validate();
   absl::Status Save();
@@ -57,6 +70,7 @@ class Trainer {
   bool ValidatesAfter(int64_t step) const;
   bool SavesAfter(int64_t step) const;
   bool MarkedAfter(int64_t step) const;
+  int64_t SequencesPerStep() const { return TokensPerStep(config_) / config_.data().sequence_length(); }
 
   RunConfig config_;
   RunDirectory directory_;
@@ -75,6 +89,7 @@ class Trainer {
   double peak_flops_;     // measured peak of matrix products, FLOP/s
   double data_wait_ = 0;  // seconds, at the end of the last step
   int64_t saved_step_ = -1;
+  Probe probe_;
 };
 
 // The schedule and the optimizer's settings that a configuration describes.

@@ -135,7 +135,8 @@ Trainer::Trainer(Parts parts)
       model_(std::move(parts.model)),
       optimizer_(std::move(parts.optimizer)),
       host_state_(std::move(parts.host_state)),
-      checkpoints_(directory_.path(), config_.checkpoint().keep_last(), config_.checkpoint().keep_every()),
+      checkpoints_(directory_.path(), config_.checkpoint().keep_last(), config_.checkpoint().keep_every(),
+                   config_.spikes().policy() == SpikeConfig::rollback ? config_.checkpoint().every() : 0),
       gemm_plans_(directory_.path(), DefaultCacheDirectory()),
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps()),
@@ -153,32 +154,45 @@ absl::Status Trainer::ResumeFromNewestValid() {
   for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));
   checkpoints_.CleanUp();
   if (newest.has_value()) {
-    INGOT_ASSIGN_OR_RETURN(
-        const TrainingState stored,
-        LoadCheckpoint(*newest, model_->table(), host_state_.parameters.tensor(), host_state_.moments()));
-    INGOT_RETURN_IF_ERROR(host_state_.UploadTo(*model_));
-    if (stored.dataset_fingerprint != data_.fingerprint) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(*newest, ": expected the dataset it was trained on, found another in ",
-                       data_.first().directory(), "; give that dataset by data.path, or another --output"));
-    }
-    if (stored.environment != state_.environment) {
-      progress_.Say(absl::StrCat("note: trained with ", stored.environment, " so far, now with ", state_.environment,
-                                 ": the bits will differ from a run that never stopped"));
-    }
-    state_.step = saved_step_ = stored.step;
-    state_.tokens = stored.tokens;
-    state_.next_sequence = stored.next_sequence;
+    INGOT_RETURN_IF_ERROR(LoadFrom(*newest));
     const bool finished = state_.step >= config_.training().steps();
     progress_.Say(finished ? absl::StrCat("already finished: ", *newest, " is at step ", state_.step, " of ",
                                           config_.training().steps())
                            : absl::StrCat("resumed from ", *newest));
   } else {
     INGOT_RETURN_IF_ERROR(model_->Initialize(config_.training().seed()));
+    if (config_.spikes().policy() == SpikeConfig::rollback) INGOT_RETURN_IF_ERROR(Save());  // the first to go back to
   }
+  return ReadOnFrom(state_.next_sequence);
+}
+
+absl::Status Trainer::LoadFrom(const std::string& checkpoint) {
+  INGOT_ASSIGN_OR_RETURN(TrainingState stored, LoadCheckpoint(checkpoint, model_->table(),
+                                                              host_state_.parameters.tensor(), host_state_.moments()));
+  INGOT_RETURN_IF_ERROR(host_state_.UploadTo(*model_));
+  if (stored.dataset_fingerprint != data_.fingerprint) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(checkpoint, ": expected the dataset it was trained on, found another in ",
+                     data_.first().directory(), "; give that dataset by data.path, or another --output"));
+  }
+  if (stored.environment != state_.environment) {
+    progress_.Say(absl::StrCat("note: trained with ", stored.environment, " so far, now with ", state_.environment,
+                               ": the bits will differ from a run that never stopped"));
+  }
+  stored.config = state_.config;  // this start's, which may be longer or save more often
+  stored.environment = state_.environment;
+  state_ = std::move(stored);
+  saved_step_ = state_.step;
+  return absl::OkStatus();
+}
+
+// Metrics and data go on behind state_.step, the data at `sequence`.
+absl::Status Trainer::ReadOnFrom(int64_t sequence) {
+  state_.next_sequence = sequence;
   INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(directory_.path(), state_.step));
   metrics_ = std::make_unique<MetricsLog>(std::move(metrics));
-  data_.training->Start(state_.next_sequence, config_.training().micro_batch());
+  data_.training->Start(sequence, config_.training().micro_batch());
+  data_wait_ = data_.training->seconds_waited();
   return absl::OkStatus();
 }
 

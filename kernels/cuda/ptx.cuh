@@ -1,7 +1,7 @@
 #pragma once
-// The instructions that CUDA C++ has no words for, from sm_80 on, and the only inline PTX besides hopper.cuh. Without
-// nvcc the emulator's reference bodies stand under the same names (kernels/emulator/instructions.h). Sources: PTX ISA
-// 9.0, sections named below. With lane l: g = l / 4, t = l % 4.
+// The instructions that CUDA C++ has no words for, from sm_80 on, and the only inline PTX besides hopper.cuh and
+// wgmma.cuh. Without nvcc the emulator's reference bodies stand under the same names (kernels/emulator/instructions.h).
+// Sources: PTX ISA 9.0, sections named below. With lane l: g = l / 4, t = l % 4.
 //
 //   CopyAsync16(shared, source, valid)   cp.async.cg, 16 bytes, both addresses 16-byte aligned; zeros if not valid
 //   CopyAsyncCommit(), CopyAsyncWait<N>()   the thread's copies so far are a group; at most N groups stay in flight. The

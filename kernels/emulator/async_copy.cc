@@ -44,8 +44,10 @@ void Land(Copy& copy) {
   copy.landed = true;
 }
 
-// At a step of the scheduler: one copy of somebody lands, now and then. No order holds between copies.
-void LandAtRandom() {
+}  // namespace
+
+// One copy of somebody lands, now and then. No order holds between copies.
+void LandCopiesAtRandom() {
   if (in_flight.empty() || random_landing.Below(4) != 0) return;
   const uint32_t at = random_landing.Below(static_cast<uint32_t>(in_flight.size()));
   std::deque<Copy>& copies = of_thread[in_flight[at]].copies;
@@ -53,8 +55,6 @@ void LandAtRandom() {
   in_flight[at] = in_flight.back();
   in_flight.pop_back();
 }
-
-}  // namespace
 
 void CopyAsync16(void* shared, const void* source, bool valid, Site site) {
   CheckShared(shared, kCopyBytes, kCopyBytes, "cp.async", site.file, site.line);
@@ -97,7 +97,6 @@ void CopyAsyncWait(int pending) {
 void StartCopies(const Options& options) {
   policy = options.copies;
   random_landing = Random(options.seed * 2 + 1);
-  TheScheduler().step = policy == Copies::kRandom ? LandAtRandom : nullptr;
 }
 
 void CheckNoCopyInFlight() {

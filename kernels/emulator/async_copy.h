@@ -18,5 +18,7 @@ void CopyAsyncWait(int pending);
 // Called by the launch.
 void StartCopies(const Options& options);
 void CheckNoCopyInFlight();
+// At a step of the scheduler, under kRandom.
+void LandCopiesAtRandom();
 
 }  // namespace ingot::emulator

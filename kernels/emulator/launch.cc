@@ -4,12 +4,15 @@
 #include <utility>
 
 #include "kernels/emulator/async_copy.h"
+#include "kernels/emulator/bulk_copy.h"
 #include "kernels/emulator/crash.h"
 #include "kernels/emulator/fail.h"
+#include "kernels/emulator/mbarrier.h"
 #include "kernels/emulator/memory.h"
 #include "kernels/emulator/race.h"
 #include "kernels/emulator/scheduler.h"
 #include "kernels/emulator/synchronize.h"
+#include "kernels/emulator/wgmma.h"
 
 namespace ingot::emulator {
 namespace {
@@ -53,6 +56,21 @@ class BlockOrder {
   uint64_t blocks_, step_, next_;
 };
 
+void StartAsynchronous(const Options& options) {
+  StartCopies(options);
+  StartBulkCopies(options);
+  StartWgmma(options);
+  Scheduler& scheduler = TheScheduler();
+  scheduler.progress = LandOneBulkCopy;
+  scheduler.step = nullptr;
+  if (options.copies != Copies::kRandom) return;
+  scheduler.step = [] {
+    LandCopiesAtRandom();
+    LandBulkCopiesAtRandom();
+    RunWgmmaAtRandom();
+  };
+}
+
 void RunBlocks(const Grid& grid, const Scheduler::Body& body) {
   Scheduler& scheduler = TheScheduler();
   const int threads = static_cast<int>(grid.block.x * grid.block.y * grid.block.z);
@@ -65,10 +83,15 @@ void RunBlocks(const Grid& grid, const Scheduler::Body& body) {
     current_block.shared =
         static_cast<unsigned char*>(AllocateMemory(Space::kShared, "of the block", grid.shared_bytes));
     ResetBarriers();
+    ResetMbarriers();
+    ResetRegisterPool();
     race::StartBlock(threads, static_cast<uint32_t>(block));
     scheduler.RunBlock(threads, body);
     CheckAllExited();
     CheckNoCopyInFlight();
+    CheckNoBulkCopyInFlight();
+    CheckNoWgmmaInFlight();
+    CheckMbarriers();
     FreeMemory(std::exchange(current_block.shared, nullptr));
   }
 }
@@ -82,7 +105,7 @@ void RunGrid(const Grid& grid, void (*call)(const void* context), const void* co
   current_block = {
       .index = {}, .size = grid.block, .grid = grid.grid, .shared = nullptr, .shared_bytes = grid.shared_bytes};
   TheScheduler().StartLaunch(CurrentOptions());
-  StartCopies(CurrentOptions());
+  StartAsynchronous(CurrentOptions());
   ReportCrashes();
   race::StartLaunch();
   RunBlocks(grid, {call, context});

@@ -2,6 +2,7 @@
 
 #ifdef INGOT_RACE_BUILD
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
@@ -48,6 +49,11 @@ struct Request {
   int thread;
   Access access;
   bool write, atomic, by_copies;
+  bool by_engine = false;
+};
+
+struct Registers {
+  uintptr_t begin, end;
 };
 
 class Detector {
@@ -80,7 +86,9 @@ class Detector {
     acquired_.clear();
     fenced_.assign(static_cast<size_t>(threads), false);
     last_atomic_.assign(static_cast<size_t>(threads), 0);
+    hidden_.resize(static_cast<size_t>(threads));
   }
+  std::vector<Registers>& HiddenOf(int thread) { return hidden_[static_cast<size_t>(thread)]; }
 
   void See(uintptr_t address, size_t bytes, const Request& request);
   Region* Find(uintptr_t address);
@@ -120,6 +128,7 @@ class Detector {
   std::unordered_map<uint32_t, uint32_t> acquired_;
   std::vector<bool> fenced_;
   std::vector<uintptr_t> last_atomic_;
+  std::vector<std::vector<Registers>> hidden_;
 };
 
 Detector& TheDetector() {
@@ -155,6 +164,7 @@ Page& Detector::PageOf(Region& region, uintptr_t address, size_t bytes) {
 
 std::string ActorName(const Access& access, int threads) {
   const int actor = access.actor;
+  if (actor >= 2 * threads) return "asynchronous operation";
   return actor < threads ? "thread " + std::to_string(actor) : "copy of thread " + std::to_string(actor - threads);
 }
 
@@ -200,6 +210,8 @@ void Detector::SeeCell(Region& region, Cell& cell, uintptr_t address, const Requ
   const bool both_atomic = request.atomic && cell.atomic;
   if (!both_atomic && !known(cell.write)) {
     Report(request.write ? "write-write" : "write-read", region, address, cell.write, request.access);
+  } else if (request.by_engine && cell.write.actor != kNobody && !clocks.KnowsFence(request.thread, cell.write)) {
+    Report("missing fence.proxy.async", region, address, cell.write, request.access);
   }
   if (request.write) {
     if (!both_atomic && !known(cell.read)) Report("read-write", region, address, cell.read, request.access);
@@ -261,8 +273,15 @@ void Hooked(const void* pointer, size_t bytes, bool aligned, bool write, const v
   ++CurrentCounters().instrumented;
   const auto address = reinterpret_cast<uintptr_t>(pointer);
   const Fiber& fiber = static_cast<const Thread*>(current_thread)->fiber;
-  if (pointer >= fiber.stack && pointer < fiber.stack + StackBytes()) return;
   Detector& detector = TheDetector();
+  if (pointer >= fiber.stack && pointer < fiber.stack + StackBytes()) {
+    for (const Registers& held : detector.HiddenOf(Running())) {
+      if (address < held.begin || address >= held.end) continue;
+      Fail("wgmma accumulator %s at %s before wgmma.wait_group", write ? "written" : "read",
+           TextOf(PlaceOf(code)).c_str());
+    }
+    return;
+  }
   if (detector.Find(address) == nullptr) return;
   if (aligned && address % bytes != 0) {
     Fail("misaligned access at %s: %zu bytes at %p", TextOf(PlaceOf(code)).c_str(), bytes, pointer);
@@ -297,6 +316,12 @@ void NoteRead(const void* address, size_t bytes, const Site& site) {
                {Running(), detector.clocks.OfThread(Running(), PlaceOf(site)), false, false, false});
 }
 
+void NoteWrite(const void* address, size_t bytes, const Site& site) {
+  Detector& detector = TheDetector();
+  detector.See(reinterpret_cast<uintptr_t>(address), bytes,
+               {Running(), detector.clocks.OfThread(Running(), PlaceOf(site)), true, false, false});
+}
+
 void NoteAtomic(const void* address, size_t bytes, const Site& site) {
   Detector& detector = TheDetector();
   detector.See(reinterpret_cast<uintptr_t>(address), bytes,
@@ -316,6 +341,46 @@ void CopyIssued(const void* target, const void* source, size_t bytes, const Site
 }
 void CopiesCommitted() { TheDetector().clocks.Commit(Running()); }
 void CopiesWaitedFor(int pending) { TheDetector().clocks.Wait(Running(), pending); }
+
+uint32_t Engine::Issue() {
+  if (index_ < 0) index_ = TheDetector().clocks.AddEngine();
+  if (index_ < 0)
+    Fail("the race detector follows at most %d mbarriers, bulk groups and warpgroups of a block", kEngines);
+  return ++issued_;
+}
+
+void Engine::Touch(int thread, uint32_t clock, const void* address, size_t bytes, bool write, const Site& site) const {
+  Detector& detector = TheDetector();
+  detector.See(reinterpret_cast<uintptr_t>(address), bytes,
+               {thread, detector.clocks.OfEngine(index_, clock, PlaceOf(site)), write, false, false, true});
+}
+
+void Engine::Complete(uint32_t clock) {
+  done_early_.push_back(clock);
+  const auto next = [&] { return std::find(done_early_.begin(), done_early_.end(), done_ + 1); };
+  for (auto at = next(); at != done_early_.end(); at = next()) {
+    done_early_.erase(at);
+    ++done_;
+  }
+}
+
+void Engine::Teach(int thread) const {
+  if (index_ >= 0) TheDetector().clocks.Learn(thread, index_, done_);
+}
+void Engine::Teach(Join& join) const {
+  if (index_ >= 0) TheDetector().clocks.LearnAll(join.known_, index_, done_);
+}
+
+void NoteProxyFence() { TheDetector().clocks.Fence(Running()); }
+
+void HideRegisters(int thread, const void* registers, size_t bytes) {
+  const auto begin = reinterpret_cast<uintptr_t>(registers);
+  TheDetector().HiddenOf(thread).push_back({begin, begin + bytes});
+}
+void ShowRegisters(int thread, const void* registers) {
+  std::erase_if(TheDetector().HiddenOf(thread),
+                [&](const Registers& held) { return held.begin == reinterpret_cast<uintptr_t>(registers); });
+}
 
 }  // namespace ingot::emulator::race
 

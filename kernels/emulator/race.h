@@ -3,8 +3,9 @@
 // (-fsanitize=thread, with this runtime instead of the compiler's) and everything else from the emulator. Only the race
 // build has it (INGOT_RACE_BUILD); elsewhere all of this is empty.
 //
-// Order follows from barriers, __syncwarp, and the waits of asynchronous copies. Shuffles, votes and atomics order
-// nothing; an atomic behind a __threadfence hands the block's writes to blocks that see its value and fence after it.
+// Order follows from barriers, mbarriers, __syncwarp, and the waits of asynchronous copies and wgmma. Shuffles, votes and
+// atomics order nothing; an atomic behind a __threadfence hands the block's writes to blocks that see its value and fence
+// after it. What a thread wrote, bulk copies and wgmma may touch only behind its fence.proxy.async.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -40,6 +41,7 @@ class Join {
   void Clear() { known_.clear(); }
 
  private:
+  friend class Engine;
   std::vector<uint32_t> known_;
 };
 // The same for all threads of the block at once.
@@ -49,6 +51,7 @@ void Advance(int thread);
 
 // An access of the running thread that no hook sees.
 void NoteRead(const void* address, size_t bytes, const Site& site);
+void NoteWrite(const void* address, size_t bytes, const Site& site);
 void NoteAtomic(const void* address, size_t bytes, const Site& site);
 void NoteFence();
 
@@ -56,6 +59,29 @@ void NoteFence();
 void CopyIssued(const void* target, const void* source, size_t bytes, const Site& site);
 void CopiesCommitted();
 void CopiesWaitedFor(int pending);
+
+// Operations of the async proxy that are waited for together. They may complete in any order; what others learn is the
+// longest prefix that has completed. An engine lives as long as its block.
+class Engine {
+ public:
+  // The clock of a new operation.
+  uint32_t Issue();
+  // What that operation touches between issue and completion; `thread` issued it.
+  void Touch(int thread, uint32_t clock, const void* address, size_t bytes, bool write, const Site& site) const;
+  void Complete(uint32_t clock);
+  void Teach(int thread) const;
+  void Teach(Join& join) const;
+
+ private:
+  int index_ = -1;
+  uint32_t issued_ = 0, done_ = 0;
+  std::vector<uint32_t> done_early_;
+};
+// fence.proxy.async of the running thread.
+void NoteProxyFence();
+// Registers of a thread that wgmma holds: touching them is an error until they are shown again.
+void HideRegisters(int thread, const void* registers, size_t bytes);
+void ShowRegisters(int thread, const void* registers);
 
 #else
 
@@ -72,11 +98,22 @@ struct Join {
 inline void JoinBlock() {}
 inline void Advance(int) {}
 inline void NoteRead(const void*, size_t, const Site&) {}
+inline void NoteWrite(const void*, size_t, const Site&) {}
 inline void NoteAtomic(const void*, size_t, const Site&) {}
 inline void NoteFence() {}
 inline void CopyIssued(const void*, const void*, size_t, const Site&) {}
 inline void CopiesCommitted() {}
 inline void CopiesWaitedFor(int) {}
+struct Engine {
+  uint32_t Issue() { return 0; }
+  void Touch(int, uint32_t, const void*, size_t, bool, const Site&) const {}
+  void Complete(uint32_t) {}
+  void Teach(int) const {}
+  void Teach(Join&) const {}
+};
+inline void NoteProxyFence() {}
+inline void HideRegisters(int, const void*, size_t) {}
+inline void ShowRegisters(int, const void*) {}
 
 #endif
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/emulator/fail.h"
+#include "kernels/emulator/mbarrier.h"
 #include "kernels/emulator/race.h"
 #include "kernels/emulator/scheduler.h"
 
@@ -246,6 +247,7 @@ void CheckAllExited() {
                  thread.state == State::kExited ? "" : thread.operation, thread.site.file, thread.site.line,
                  thread.mask, thread.barrier);
   }
+  DescribeMbarriers();
   const uint3& block = current_block.index;
   Fail("deadlock in block (%u,%u,%u): %d of %d threads have exited", block.x, block.y, block.z, scheduler.exited(),
        scheduler.threads());

@@ -4,7 +4,8 @@
     tokenizer_check.py --ingot build/release/ingot --shared ../shared
 
 Merges are trained by both on three corpora at three sizes; ids are compared on every corpus and on strings made to
-fall on the borders of the split patterns, for all four patterns. Ends with `N passed, N failed`.
+fall on the borders of the split patterns, of their own classes' characters, for all four patterns; the corpus of
+traps under tests/ is what both say. Ends with `N passed, N failed`.
 """
 import argparse
 import base64
@@ -58,13 +59,34 @@ def check(name, ok, detail=""):
         print(f"FAILED {name}{': ' if detail else ''}{detail}", file=sys.stderr)
 
 
+def class_members():
+    """The characters of every class that the patterns name, as the engine of `tokenizers` sees them."""
+    scalars = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    classes = []
+    for pattern in (r"\p{L}", r"\p{N}", r"\s", r"[^\s\p{L}\p{N}]"):
+        keep = pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
+        found = set()
+        for i in range(0, len(scalars), 4096):
+            for piece, _ in keep.pre_tokenize_str("".join(scalars[i:i + 4096])):
+                found.update(piece)
+        classes.append(sorted(found))
+    return classes
+
+
 def fuzzed_strings(count, seed):
+    """Strings of atoms, and of any members of the patterns' own classes."""
     rng = random.Random(seed)
+    classes = class_members()
     strings = []
     for i in range(count):
         runs = RUNS + ((4095, 4096, 4097) if i % 500 == 0 else ())
-        text = "".join(rng.choice(ATOMS) * rng.choice(runs) for _ in range(rng.randint(1, 14)))
-        strings.append(text)
+        parts = []
+        for _ in range(rng.randint(1, 14)):
+            atom = rng.choice(ATOMS)
+            if i % 2:
+                atom = "".join(rng.choices(rng.choice(classes), k=rng.randint(1, 3)))
+            parts.append(atom * rng.choice(runs))
+        strings.append("".join(parts))
     return strings
 
 
@@ -341,6 +363,13 @@ def nfc_of_all(ingot):
     return ingot.encode_all(ingot.folder / "bytes", texts) == [e.ids for e in tokenizer.encode_batch(texts)]
 
 
+def check_traps(gpt2):
+    root = pathlib.Path(__file__).parents[2]
+    made = subprocess.run([sys.executable, root / "tools" / "generate_tokenizer_traps.py", "--gpt2", gpt2, "--check",
+                           root / "tests" / "tokenizer" / "traps.jsonl"], capture_output=True, text=True)
+    check("traps", made.returncode == 0, made.stderr)
+
+
 def check_transformers(directory):
     from transformers import AutoTokenizer
     tokenizer = AutoTokenizer.from_pretrained(directory)
@@ -369,6 +398,7 @@ def main():
         ingot = Ingot(arguments.ingot, pathlib.Path(folder))
         check_merges(ingot, corpora)
         check_ids(ingot, corpora, arguments.shared / "data" / "tokenizers" / "gpt2")
+        check_traps(arguments.shared / "data" / "tokenizers" / "gpt2")
         check_imports(ingot, read_corpora(corpora)[0])
         check_transformers(ingot.folder / "mixed-qwen2")
     print(f"{passed} passed, {failed} failed")

@@ -33,7 +33,7 @@ std::vector<std::string> Learned(const absl::StatusOr<TokenizerModel>& model) {
 std::string Error(const absl::StatusOr<TokenizerModel>& model) { return std::string(model.status().message()); }
 
 // Training as its definition says, counting everything anew before each merge.
-std::vector<Merge> NaiveTraining(const std::map<std::string, int64_t>& words, int merges) {
+std::vector<Merge> NaiveTraining(const std::map<std::string, int64_t>& words, int merges, int64_t least) {
   std::vector<std::pair<std::vector<int32_t>, int64_t>> sequences;
   for (const auto& [word, count] : words) {
     std::vector<int32_t> ids;
@@ -57,7 +57,7 @@ std::vector<Merge> NaiveTraining(const std::map<std::string, int64_t>& words, in
         best = pair;
       }
     }
-    if (most == 0) break;
+    if (most < std::max<int64_t>(1, least)) break;
     learned.push_back({best.first, best.second, result});
     for (auto& [ids, count] : sequences) {
       for (size_t i = 0; i + 1 < ids.size(); ++i) {
@@ -79,30 +79,30 @@ TEST(MergeLearnerTest, EqualsTheDefinition) {
       for (char& c : word) c = static_cast<char>('a' + random() % (1 + round % 4));
       words[word] = 1 + random() % 5;
     }
-    MergeLearner learner;
+    const int64_t least = round % 3;
+    MergeLearner learner(least);
     for (const auto& [word, count] : words) learner.AddWord(word, count);
     learner.CountPairs();
     std::vector<Merge> learned;
-    for (Merge merge;
-         learned.size() < 40 && learner.LearnMerge(0, static_cast<int32_t>(256 + learned.size()), merge);) {
+    for (Merge merge; learned.size() < 40 && learner.LearnMerge(static_cast<int32_t>(256 + learned.size()), merge);) {
       learned.push_back(merge);
     }
-    ASSERT_EQ(learned, NaiveTraining(words, 40)) << "round " << round;
+    ASSERT_EQ(learned, NaiveTraining(words, 40, least)) << "round " << round;
   }
 }
 
 TEST(MergeLearnerTest, CountsBeyond32Bits) {
-  MergeLearner learner;
+  MergeLearner learner(6);
   learner.AddWord("ab", int64_t{3} << 40);
   learner.AddWord("cd", (int64_t{3} << 40) + 1);
   learner.AddWord("ef", int64_t{5});
   learner.CountPairs();
   Merge merge;
-  ASSERT_TRUE(learner.LearnMerge(0, 256, merge));
+  ASSERT_TRUE(learner.LearnMerge(256, merge));
   EXPECT_EQ(kAlphabet[merge.left], 'c');
-  ASSERT_TRUE(learner.LearnMerge(6, 257, merge));
+  ASSERT_TRUE(learner.LearnMerge(257, merge));
   EXPECT_EQ(kAlphabet[merge.left], 'a');
-  EXPECT_FALSE(learner.LearnMerge(6, 258, merge));
+  EXPECT_FALSE(learner.LearnMerge(258, merge));
 }
 
 TEST(TrainerTest, OneRepeatedWord) {

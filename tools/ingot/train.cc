@@ -21,11 +21,14 @@ struct TrainFlags {
   std::string device;
 };
 
-absl::Status Train(const TrainFlags& flags) {
+// `unfinished`: a signal ended the run before its last step.
+absl::Status Train(const TrainFlags& flags, bool& unfinished) {
   const Device device = DeviceOf(flags.device);
   INGOT_ASSIGN_OR_RETURN(const RunConfig config, LoadConfig(flags.config, flags.settings, /*needs_data=*/true, device));
   INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(config, flags.output, device));
-  return trainer->Run();
+  INGOT_RETURN_IF_ERROR(trainer->Run());
+  unfinished = trainer->state().step < config.training().steps();
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -41,11 +44,12 @@ void AddTrainCommand(CLI::App& app) {
       ->required();
   AddDeviceOption(*command, flags->device);
   command->footer(
-      "Exit codes: 0 finished; 1 error; 2 wrong usage; 128 + N stopped by signal N (130 SIGINT, 143 SIGTERM) after "
-      "the step under way and a checkpoint, to go on by the same command.");
+      "Exit codes: 0 finished; 1 error; 2 wrong usage; 75 saved on SIGTERM or SIGUSR1 after the step under way, 130 on "
+      "SIGINT, to go on by the same command; 79 stopped before a loss spike or numbers that are not finite.");
   command->callback([flags] {
-    RunCommand([&] { return Train(*flags); });
-    if (const int signal = StopSignal(); signal != 0) std::exit(128 + signal);
+    bool unfinished = false;
+    RunCommand([&] { return Train(*flags, unfinished); });
+    if (unfinished) std::exit(ExitCodeOfStop(StopSignal()));
   });
 }
 

@@ -288,8 +288,9 @@ bool ResultIsRight(Bug bug) {
     case Bug::kTooMuchShared:
     case Bug::kTooManyThreads:
       return LaunchIsRefused(bug);
+    default:
+      return HopperResultIsRight(bug);
   }
-  return false;
 }
 
 bool InlineAccessesAreRight() {

@@ -36,10 +36,42 @@ enum class Bug {
   kTooManyThreads,
   kLastBlockWithoutFence,
   kLastBlockNone,
+  // A product by TMA, mbarriers and wgmma with three stages: one thread loads, a warpgroup multiplies.
+  kHopperNone,
+  kNoBarrierAfterInit,
+  kNoFenceAfterInit,
+  kNothingExpected,
+  kHalfExpected,
+  kWrongParityOfConsumer,
+  kWrongParityOfProducer,
+  kProducerDoesNotWait,
+  kConsumerDoesNotWait,
+  kOneWarpDoesNotWait,
+  kReleasedBeforeRead,
+  kArrivesTwice,
+  kNoWgmmaFence,
+  kAccumulatorRead,
+  kAccumulatorWritten,
+  kWgmmaNotWaitedFor,
+  kWrongSwizzle,
+  kWrongStride,
+  kTileOffItsPeriod,
+  kDescriptorsDiffer,
+  kMbarrierOverwritten,
+  kOperandStoredNone,
+  kOperandStoredWithoutProxyFence,
+  kTooFewRegisters,
+  // Tiles that go out through one buffer by TMA.
+  kTensorStoreNone,
+  kStoredWithoutProxyFence,
+  kStoreNotWaitedFor,
+  kBufferWrittenWhileRead,
 };
 
 // Runs the kernel; true where its numbers are right.
 bool ResultIsRight(Bug bug);
+// The part of it for the kernels of sm_90a.
+bool HopperResultIsRight(Bug bug);
 
 // A kernel of kInlineAccesses threads, each of which reads and writes memory inside inline functions alone.
 inline constexpr int kInlineAccesses = 64;
