@@ -22,7 +22,7 @@ esac
 
 JOBS=${JOBS:-$(nproc)}
 FUZZ_SECONDS=${FUZZ_SECONDS:-20}
-export INGOT_SHARED=${INGOT_SHARED:-$(realpath -m ../shared)}
+export JOBS INGOT_SHARED=${INGOT_SHARED:-$(realpath -m ../shared)}
 # Tests run side by side: a thread that waits must sleep, not spin.
 export OMP_WAIT_POLICY=passive
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
@@ -166,9 +166,11 @@ if step build_race configure_and_build race kernels_test emulator_test; then uni
 CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_clang configure_and_build clang
 fuzzing
 if command -v nvcc >/dev/null; then
+  step cuda_libraries tools/install_dependencies.sh --cuda
   if CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_cuda configure_and_build cuda; then
     checks ptxas_budget "$PYTHON" tools/ptxas_budget.py
   fi
+  if step build_portable tools/portable_build.sh; then checks portable "$PYTHON" tools/portable_check.py; fi
 else
   skip build_cuda "no nvcc on the PATH"
 fi
