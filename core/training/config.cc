@@ -19,9 +19,9 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 // A run may go on with another value of these: they shape neither the model nor the stream of data.
-constexpr std::array<const char*, 7> kMayChange = {"training.steps",       "validation.every",     "validation.tokens",
-                                                   "checkpoint.every",     "checkpoint.keep_last", "data.path",
-                                                   "checkpoint.keep_every"};
+constexpr std::array<const char*, 9> kMayChange = {
+    "training.steps", "validation.every",      "validation.tokens", "checkpoint.every",      "checkpoint.keep_last",
+    "data.path",      "checkpoint.keep_every", "parallel.zero",     "parallel.compare_every"};
 
 // Protobuf's text format leaves defaults out; setting every field to its own value brings them in.
 void WriteOutDefaults(Message& message) {

@@ -1,7 +1,9 @@
 #pragma once
-// Trainer: pre-trains one model on one dataset in one RUN_DIR, from the newest valid checkpoint on.
+// Trainer: pre-trains one model on one dataset in one RUN_DIR, from the newest valid checkpoint on. As many processes as
+// there are ranks do it together, each with a trainer; rank 0 writes.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "core/model/model.h"
 #include "core/training/checkpoint.h"
 #include "core/training/config.h"
+#include "core/training/data_parallel.h"
 #include "core/training/host_state.h"
 #include "core/training/metrics.h"
 #include "core/training/open_data.h"
@@ -17,6 +20,7 @@
 #include "core/training/progress.h"
 #include "core/training/run_directory.h"
 #include "core/training/schedule.h"
+#include "distributed/ranks.h"
 #include "tokenizer/tokenizer.h"
 
 namespace ingot {
@@ -24,14 +28,18 @@ namespace ingot {
 class Trainer {
  public:
   // Checks the BLAS, opens the dataset and RUN_DIR, prints the memory plan and takes the memory. Nothing is trained
-  // yet. Errors: what the configuration, the dataset, RUN_DIR or the machine do not allow.
+  // yet. Collective. Errors: what the configuration, the dataset, RUN_DIR or the machine do not allow, and ranks that
+  // were not started alike.
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(RunConfig config, const std::string& run_directory,
-                                                         Device device = Device::kCpu);
+                                                         Device device = Device::kCpu,
+                                                         std::shared_ptr<Ranks> ranks = Ranks::Alone());
 
-  // Resumes, trains to training.steps, saves. SIGINT or SIGTERM ends it early after the step under way and a
-  // checkpoint; StopSignal() then tells which. A loss or gradient that is not finite is an error, before the
-  // optimizer touches anything.
+  // Resumes, trains to training.steps, saves. SIGINT or SIGTERM at any rank ends it early after the step under way and
+  // a checkpoint. A loss or gradient that is not finite is an error, before the optimizer touches anything. Collective.
   absl::Status Run();
+
+  // Whether Run() ended before training.steps because of a signal, here or at another rank.
+  bool stopped() const { return stop_signal_ != 0 && state_.step < config_.training().steps(); }
 
   Model& model() const { return *model_; }
   const TrainingState& state() const { return state_; }
@@ -40,38 +48,47 @@ class Trainer {
   struct StepResult {
     double loss = 0;  // nats a target
     double gradient_norm = 0;
+    double gradient_scale = 0;  // of the sum of the targets' gradients: their mean, clipped
   };
   struct Parts;  // what Create() has made
   explicit Trainer(Parts parts);
 
   absl::Status ResumeFromNewestValid();
+  absl::Status GoOnFrom(const std::string& checkpoint);
   absl::StatusOr<StepResult> Step();
-  void ApplyUpdate(const StepResult& result);
-  absl::Status Record(const StepResult& result, double learning_rate, double seconds);
+  absl::StatusOr<StepNumbers> ComputeGradients();
+  absl::StatusOr<StepResult> Judge(const StepNumbers& numbers);
+  absl::Status ApplyUpdate(const StepResult& result);
+  absl::Status Record(const StepResult& result, double seconds);
   absl::Status Validate();
   absl::Status Save();
-  int64_t ReadMicroBatches();
+  void Enter(Phase phase) { ranks_->Report(state_.step, phase); }
   void SayWhereItEnded();
 
   bool ValidatesAfter(int64_t step) const;
   bool SavesAfter(int64_t step) const;
+  bool ComparesAfter(int64_t step) const;
   bool MarkedAfter(int64_t step) const;
 
   RunConfig config_;
-  RunDirectory directory_;
+  std::shared_ptr<Ranks> ranks_;
+  std::string path_;                       // RUN_DIR
+  std::optional<RunDirectory> directory_;  // rank 0
   TrainingData data_;
   Tokenizer tokenizer_;
   std::unique_ptr<Model> model_;
-  Optimizer optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<DataParallel> parallel_;
   HostState host_state_;
   CheckpointStore checkpoints_;
   Schedule schedule_;
   Progress progress_;
-  std::unique_ptr<MetricsLog> metrics_;
-  std::vector<TokenBatch> micro_batches_;  // of one step: B * T tokens each
+  std::unique_ptr<MetricsLog> metrics_;  // rank 0
+  TokenBatch micro_batch_;               // B * T tokens
   TrainingState state_;
-  double peak_flops_;     // measured peak of matrix products, FLOP/s
-  double data_wait_ = 0;  // seconds, at the end of the last step
+  int64_t stop_signal_ = 0;  // as the ranks agreed in the last step
+  double peak_flops_;        // measured peak of matrix products of all ranks, FLOP/s
+  double data_wait_ = 0;     // seconds, at the end of the last step
   int64_t saved_step_ = -1;
 };
 

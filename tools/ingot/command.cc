@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "distributed/exit_codes.h"
+
 namespace ingot {
 
 void RunCommand(const std::function<absl::Status()>& work) {
@@ -11,7 +13,7 @@ void RunCommand(const std::function<absl::Status()>& work) {
   if (status.ok()) return;
   std::fflush(stdout);
   std::fprintf(stderr, "ingot: error: %s\n", std::string(status.message()).c_str());
-  std::exit(1);
+  std::exit(ExitCodeOf(status));
 }
 
 }  // namespace ingot
