@@ -94,8 +94,12 @@ absl::Status Explained(const absl::Status& status, const CheckpointContents& con
 
 }  // namespace
 
-CheckpointStore::CheckpointStore(std::string run_directory, int64_t keep_last, int64_t keep_every)
-    : run_directory_(std::move(run_directory)), keep_last_(keep_last), keep_every_(keep_every) {
+CheckpointStore::CheckpointStore(std::string run_directory, int64_t keep_last, int64_t keep_every,
+                                 int64_t keep_newest_of)
+    : run_directory_(std::move(run_directory)),
+      keep_last_(keep_last),
+      keep_every_(keep_every),
+      keep_newest_of_(keep_newest_of) {
   INGOT_CHECK(keep_last >= 1 && keep_every >= 0, "keep_last %lld, keep_every %lld", static_cast<long long>(keep_last),
               static_cast<long long>(keep_every));
 }
@@ -123,12 +127,15 @@ absl::Status CheckpointStore::RemoveSurplus(int64_t saved_step) const {
   const std::string directory = CheckpointsOf(run_directory_);
   INGOT_ASSIGN_OR_RETURN(const auto steps, Steps(directory));
   int64_t kept = 0;
+  bool has_newest_of = keep_newest_of_ == 0;
   for (auto it = steps.rbegin(); it != steps.rend(); ++it) {
     const auto& [step, path] = *it;
     const absl::StatusOr<Manifest> manifest = ReadCheckpointManifest(path);
     // What is not whole does not count as kept; it is left for a person to look at.
     if (!manifest.ok() || !CheckSizes(*manifest, path).ok()) continue;
-    if (++kept <= keep_last_ || step == saved_step || manifest->marked) continue;
+    const bool newest_of = !has_newest_of && step % keep_newest_of_ == 0;
+    has_newest_of |= newest_of;
+    if (++kept <= keep_last_ || newest_of || step == saved_step || manifest->marked) continue;
     if (keep_every_ > 0 && step % keep_every_ == 0) continue;
     const std::string trash = JoinPath(directory, kTrashPrefix + BaseName(path));
     if (!RenameWithoutReplacing(path, trash).ok()) continue;  // the next Save tries again
@@ -143,9 +150,11 @@ void CheckpointStore::CleanUp() const {
   if (DirectoryExists(directory)) RemoveLeftovers(directory);
 }
 
-absl::StatusOr<std::optional<std::string>> CheckpointStore::NewestValid(std::vector<std::string>& rejected) const {
+absl::StatusOr<std::optional<std::string>> CheckpointStore::NewestValid(std::vector<std::string>& rejected,
+                                                                        int64_t multiple_of) const {
   INGOT_ASSIGN_OR_RETURN(const auto steps, Steps(CheckpointsOf(run_directory_)));
   for (auto it = steps.rbegin(); it != steps.rend(); ++it) {
+    if (it->first % multiple_of != 0) continue;
     const absl::Status status = VerifyCheckpoint(it->second);
     if (status.ok()) return it->second;
     rejected.push_back(absl::StrCat(it->second, ": ", absl::string_view(status.message())));

@@ -12,17 +12,20 @@
 #include "core/base/tensor.h"
 #include "core/model/dims.h"
 #include "core/model/parameter_table.h"
+#include "core/training/spike_policy.h"
 
 namespace ingot {
 
 // What a run needs besides weights and moments to go on as if it had never stopped.
 struct TrainingState {
-  int64_t step = 0;                  // optimizer steps done
+  int64_t step = 0;                  // steps done, those whose update was dropped included
+  int64_t updates = 0;               // updates of the weights made: the optimizer's count
   int64_t next_sequence = 0;         // global index of the first sequence not yet trained on
   int64_t tokens = 0;                // tokens trained on
   uint64_t dataset_fingerprint = 0;  // Dataset::fingerprint()
   std::string config;                // the resolved RunConfig as text
   std::string environment;           // BLAS, instruction set, version: what the bits depend on
+  SpikeMemory spikes = {};           // what its policy remembers
 };
 
 struct OptimizerTensors {
@@ -43,7 +46,8 @@ struct CheckpointContents {
 class CheckpointStore {
  public:
   // keep_last: newest checkpoints kept (>= 1). keep_every: those whose step is a multiple stay for ever; 0: none.
-  CheckpointStore(std::string run_directory, int64_t keep_last, int64_t keep_every);
+  // keep_newest_of: the newest one whose step is a multiple stays too; 0: none.
+  CheckpointStore(std::string run_directory, int64_t keep_last, int64_t keep_every, int64_t keep_newest_of = 0);
 
   // Writes, fsyncs, commits by rename, then removes what is surplus. `marked` checkpoints (the one before a WSD decay)
   // are never removed. On an error nothing has changed but, perhaps, a temporary directory that the next Save removes.
@@ -54,9 +58,10 @@ class CheckpointStore {
   // in the directory. Surplus checkpoints stay until the next Save: nothing here has read whether the newest is whole.
   void CleanUp() const;
 
-  // The newest checkpoint whose manifest, sizes and checksums hold; nothing if there is none. `rejected` gets a line
-  // for each newer one that was passed over, with the reason.
-  absl::StatusOr<std::optional<std::string>> NewestValid(std::vector<std::string>& rejected) const;
+  // The newest checkpoint whose manifest, sizes and checksums hold, of those whose step is a multiple of `multiple_of`;
+  // nothing if there is none. `rejected` gets a line for each newer one that was passed over, with the reason.
+  absl::StatusOr<std::optional<std::string>> NewestValid(std::vector<std::string>& rejected,
+                                                         int64_t multiple_of = 1) const;
 
  private:
   absl::Status RemoveSurplus(int64_t saved_step) const;
@@ -64,6 +69,7 @@ class CheckpointStore {
   std::string run_directory_;
   int64_t keep_last_;
   int64_t keep_every_;
+  int64_t keep_newest_of_;
 };
 
 // Checks manifest, sizes and CRC32C of every file of a checkpoint directory.

@@ -1,21 +1,18 @@
 #include "core/training/checkpoint_files.h"
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "core/base/check.h"
 #include "core/base/file.h"
-#include "core/base/json.h"
 #include "core/base/status_macros.h"
 #include "core/training/hf_config.h"
 #include "core/training/hf_model.h"
+#include "core/training/state_file.h"
 #include "tokenizer/hf_files.h"
 #include "tokenizer/special_tokens.h"
 #include "tokenizer/tokenizer.h"
@@ -23,57 +20,15 @@
 namespace ingot {
 namespace {
 
-using nlohmann::json;
-using nlohmann::ordered_json;
-
 constexpr char kStateDirectory[] = "training_state";
 constexpr char kStateFile[] = "training_state/state.json";
 constexpr char kOptimizerFile[] = "training_state/optimizer-00000-of-00001.safetensors";
 constexpr char kWeightsFile[] = "model.safetensors";
-constexpr uint64_t kMaxStateBytes = 100'000'000;
 
 // What of a parameter the optimizer's file holds, as the first part of the tensor's name.
 constexpr char kFirstMoment[] = "m.";
 constexpr char kSecondMoment[] = "v.";
 constexpr char kMaster[] = "master.";
-
-// 64-bit numbers beyond 2^53 do not survive other JSON readers, so the fingerprint is text.
-std::string StateText(const TrainingState& state) {
-  const ordered_json value = {{"step", state.step},
-                              {"next_sequence", state.next_sequence},
-                              {"tokens", state.tokens},
-                              {"dataset_fingerprint", absl::StrFormat("%016x", state.dataset_fingerprint)},
-                              {"ranks", 1},
-                              {"config", state.config},
-                              {"environment", state.environment}};
-  return value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
-}
-
-absl::StatusOr<TrainingState> ReadState(const std::string& directory) {
-  const std::string path = JoinPath(directory, kStateFile);
-  INGOT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxStateBytes));
-  INGOT_ASSIGN_OR_RETURN(const json value, ParseJson(text, path));
-  const auto field = [&value](const char* name) { return value.is_object() ? value.value(name, json()) : json(); };
-  TrainingState state;
-  const std::pair<const char*, int64_t*> counts[] = {
-      {"step", &state.step}, {"next_sequence", &state.next_sequence}, {"tokens", &state.tokens}};
-  for (const auto& [name, count] : counts) {
-    if (!field(name).is_number_unsigned()) {
-      return absl::InvalidArgumentError(absl::StrCat(path, ": ", name, ": expected an integer of at least 0"));
-    }
-    *count = field(name).get<int64_t>();
-  }
-  const std::pair<const char*, std::string*> texts[] = {{"config", &state.config}, {"environment", &state.environment}};
-  for (const auto& [name, content] : texts) {
-    if (!field(name).is_string()) return absl::InvalidArgumentError(absl::StrCat(path, ": ", name, ": expected text"));
-    *content = field(name).get<std::string>();
-  }
-  const json fingerprint = field("dataset_fingerprint");
-  if (!fingerprint.is_string() || !absl::SimpleHexAtoi(fingerprint.get<std::string>(), &state.dataset_fingerprint)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": dataset_fingerprint: expected hexadecimal digits"));
-  }
-  return state;
-}
 
 // The model card that tools and people look for.
 std::string ModelCard(const CheckpointContents& contents) {
@@ -156,7 +111,7 @@ absl::Status VerifyCheckpoint(const std::string& directory) {
 absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& directory, const ParameterTable& table,
                                              Tensor parameters, OptimizerTensors optimizer) {
   INGOT_RETURN_IF_ERROR(VerifyCheckpoint(directory));
-  INGOT_ASSIGN_OR_RETURN(TrainingState state, ReadState(directory));
+  INGOT_ASSIGN_OR_RETURN(TrainingState state, ReadStateFile(JoinPath(directory, kStateFile)));
   INGOT_ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(JoinPath(directory, kOptimizerFile)));
   const bool has_masters = !table.specs.empty() && reader.Has(kMaster + table.specs.front().name);
   const size_t expected = table.specs.size() * (has_masters ? 3 : 2);

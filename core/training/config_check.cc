@@ -129,6 +129,18 @@ void CheckParallel(const ParallelConfig& parallel, Checker& check) {
   check.Whole("parallel.compare_every", parallel.compare_every(), 0, kMaxSteps);
 }
 
+void CheckSpikes(const RunConfig& config, Checker& check) {
+  const SpikeConfig& spikes = config.spikes();
+  check.Real("spikes.loss_z", spikes.loss_z(), 0, true, INFINITY, false);
+  check.Real("spikes.norm_factor", spikes.norm_factor(), 1, true, INFINITY, false);
+  check.Whole("spikes.max_skips", spikes.max_skips(), 0, 1000);
+  check.Whole("spikes.max_rollbacks", spikes.max_rollbacks(), 0, 1000);
+  check.Whole("spikes.margin_steps", spikes.margin_steps(), 0, 1'000'000);
+  check.Rule(spikes.policy() != SpikeConfig::rollback || config.checkpoint().every() > 0,
+             "spikes.policy: expected checkpoint.every above 0 beside rollback, which goes back to such a checkpoint, "
+             "found 0");
+}
+
 }  // namespace
 
 std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) {
@@ -139,6 +151,7 @@ std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) 
   CheckData(config.data(), check);
   CheckOptimizer(config.optimizer(), check);
   CheckSchedule(config, check);
+  CheckSpikes(config, check);
   check.Whole("validation.every", config.validation().every(), 0, kMaxSteps);
   check.Whole("validation.tokens", config.validation().tokens(), 0, kMaxSteps);
   check.Whole("checkpoint.every", config.checkpoint().every(), 0, kMaxSteps);

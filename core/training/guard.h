@@ -1,15 +1,14 @@
 #pragma once
-// Guard: stops a run at the first NaN or infinity, before the optimizer touches anything.
+// Guard: how a run ends that the spike policy stops, before the optimizer touches anything.
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 
 namespace ingot {
 
-// `loss` (nats a token) of micro-batch `micro` (from 1 of `micros`) in step `step`. The error names all of them.
-absl::Status CheckLoss(int64_t step, int64_t micro, int64_t micros, double loss);
-
-// The global gradient norm of a step.
-absl::Status CheckGradientNorm(int64_t step, double norm);
+// The error (exit code 79) for step `step`. `where` narrows it down ("micro-batch 2 of 4") and may be empty; `reason`
+// is SpikeVerdict::reason.
+absl::Status StoppedBySpike(int64_t step, const std::string& where, const std::string& reason);
 
 }  // namespace ingot

@@ -78,4 +78,9 @@ absl::Status MetricsLog::Record(const ValidationRecord& record) {
   return events_.Write(record.step, {{"val/loss", record.loss}, {"val/bits_per_byte", record.bits_per_byte}});
 }
 
+absl::Status MetricsLog::Record(const EventRecord& record) {
+  const nlohmann::ordered_json line = {{"step", record.step}, {"event", record.event}, {"reason", record.reason}};
+  return WriteLine(line.dump());
+}
+
 }  // namespace ingot

@@ -30,6 +30,13 @@ struct ValidationRecord {
   double seconds = 0;
 };
 
+// Something that happened instead of a step as usual.
+struct EventRecord {
+  int64_t step = 0;
+  std::string event;   // "skip", "rollback"
+  std::string reason;  // for people
+};
+
 class MetricsLog {
  public:
   // Opens `run_directory` to go on after step `step`: lines of later steps, and a last line that a crash cut off, are
@@ -39,6 +46,7 @@ class MetricsLog {
   // One line each; flushed.
   absl::Status Record(const TrainingRecord& record);
   absl::Status Record(const ValidationRecord& record);
+  absl::Status Record(const EventRecord& record);
 
  private:
   struct Closer {

@@ -2,19 +2,27 @@
 
 #include <csignal>
 
+#include "distributed/exit_codes.h"
+
 namespace ingot {
 namespace {
 
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1};
+
 volatile std::sig_atomic_t stop_signal = 0;
 
-void Note(int signal) { stop_signal = signal; }
+// After the first signal of any kind the next of any kind ends the process.
+void Note(int signal) {
+  stop_signal = signal;
+  for (const int other : kSignals) std::signal(other, SIG_DFL);
+}
 
 void Handle(void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
-  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);  // after the first one the default holds again
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  action.sa_flags = SA_RESTART;
+  for (const int signal : kSignals) sigaddset(&action.sa_mask, signal);  // one at a time
+  for (const int signal : kSignals) sigaction(signal, &action, nullptr);
 }
 
 }  // namespace
@@ -27,5 +35,7 @@ StopSignals::StopSignals() {
 StopSignals::~StopSignals() { Handle(SIG_DFL); }
 
 int StopSignal() { return stop_signal; }
+
+int ExitCodeOfStop(int signal) { return signal == SIGINT ? 128 + SIGINT : static_cast<int>(ExitCode::kSaved); }
 
 }  // namespace ingot

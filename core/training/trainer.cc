@@ -2,13 +2,13 @@
 #include "core/training/trainer.h"
 
 #include <chrono>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/model/dims.h"
 #include "core/training/evaluate.h"
 #include "core/training/evaluate_together.h"
-#include "core/training/guard.h"
 #include "core/training/stop.h"
 #include "kernels/gradient_norm.h"
 
@@ -29,8 +29,7 @@ absl::Status Trainer::Run() {
   while (state_.step < config_.training().steps() && stop_signal_ == 0) {
     const auto start = std::chrono::steady_clock::now();
     INGOT_ASSIGN_OR_RETURN(const StepResult result, Step());
-    INGOT_RETURN_IF_ERROR(ApplyUpdate(result));
-    INGOT_RETURN_IF_ERROR(Record(result, SecondsSince(start)));
+    INGOT_RETURN_IF_ERROR(Settle(result, start));
     if (ValidatesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Validate());
     if (ComparesAfter(state_.step)) INGOT_RETURN_IF_ERROR(parallel_->CheckAgreement());
     if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
@@ -45,9 +44,12 @@ absl::StatusOr<Trainer::StepResult> Trainer::Step() {
   INGOT_ASSIGN_OR_RETURN(StepNumbers mine, ComputeGradients());
   Enter(Phase::kReduce);
   INGOT_RETURN_IF_ERROR(parallel_->Sum());
+  for (size_t micro = 0; probe_ && micro < mine.nats.size(); ++micro)
+    probe_(state_.step + 1, *model_, mine.nats[micro]);
   INGOT_ASSIGN_OR_RETURN(mine.block_sums, optimizer_->BlockSums());
   INGOT_ASSIGN_OR_RETURN(const StepNumbers all, parallel_->Gather(mine));
-  return Judge(all);
+  stop_signal_ = all.stop_signal;
+  return ResultOf(all);
 }
 
 // Forward and backward of this rank's micro-batches. How many targets the whole step has is known only when all ranks
@@ -71,30 +73,32 @@ absl::StatusOr<StepNumbers> Trainer::ComputeGradients() {
   return mine;
 }
 
-// All ranks come to the same verdict: they have the same numbers.
-absl::StatusOr<Trainer::StepResult> Trainer::Judge(const StepNumbers& numbers) {
-  const int64_t step = state_.step + 1, micros = static_cast<int64_t>(numbers.nats.size());
+// The same on all ranks: they have the same numbers.
+Trainer::StepResult Trainer::ResultOf(const StepNumbers& numbers) const {
+  const int64_t micros = static_cast<int64_t>(numbers.nats.size());
   const double targets = static_cast<double>(std::max<int64_t>(numbers.targets, 1));
-  stop_signal_ = numbers.stop_signal;
+  StepResult result;
   double nats = 0;
   for (int64_t micro = 0; micro < micros; ++micro) {
-    INGOT_RETURN_IF_ERROR(CheckLoss(step, micro + 1, micros, numbers.nats[micro]));
+    if (!std::isfinite(numbers.nats[micro]) && std::isfinite(nats)) {
+      result.where = absl::StrCat("micro-batch ", micro + 1, " of ", micros);
+    }
     nats += numbers.nats[micro];
   }
-  const double norm =
-      NormOfBlockSums(numbers.block_sums.data(), static_cast<int64_t>(numbers.block_sums.size())) / targets;
-  INGOT_RETURN_IF_ERROR(CheckGradientNorm(step, norm));
-  return StepResult{.loss = nats / targets,
-                    .gradient_norm = norm,
-                    .gradient_scale = ClipScale(optimizer_->settings().clip, norm) / targets};
+  const auto blocks = static_cast<int64_t>(numbers.block_sums.size());
+  result.loss = nats / targets;
+  result.gradient_norm = NormOfBlockSums(numbers.block_sums.data(), blocks) / targets;
+  result.gradient_scale = ClipScale(optimizer_->settings().clip, result.gradient_norm) / targets;
+  return result;
 }
 
 absl::Status Trainer::ApplyUpdate(const StepResult& result) {
   ++state_.step;
+  ++state_.updates;
   Enter(Phase::kOptimizer);
-  optimizer_->Apply(state_.step, LearningRate(schedule_, state_.step), result.gradient_scale);
+  optimizer_->Apply(state_.updates, LearningRate(schedule_, state_.step), result.gradient_scale);
   state_.tokens += TokensPerStep(config_);
-  state_.next_sequence += TokensPerStep(config_) / config_.data().sequence_length();
+  state_.next_sequence += SequencesPerStep();
   return parallel_->ShareParameters();
 }
 
@@ -114,6 +118,10 @@ absl::Status Trainer::Record(const StepResult& result, double seconds) {
                                  .data_wait_seconds = waited - std::exchange(data_wait_, waited)};
   progress_.Show(record);
   return metrics_->Record(record);
+}
+
+absl::Status Trainer::RecordEvent(const EventRecord& event) {
+  return ranks_->first() ? metrics_->Record(event) : absl::OkStatus();
 }
 
 // Batches of windows are dealt to the ranks; their sums are added in the order of the batches.

@@ -1,7 +1,9 @@
 #pragma once
 // Trainer: pre-trains one model on one dataset in one RUN_DIR, from the newest valid checkpoint on. As many processes as
 // there are ranks do it together, each with a trainer; rank 0 writes.
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,12 +36,19 @@ class Trainer {
                                                          Device device = Device::kCpu,
                                                          std::shared_ptr<Ranks> ranks = Ranks::Alone());
 
-  // Resumes, trains to training.steps, saves. SIGINT or SIGTERM at any rank ends it early after the step under way and
-  // a checkpoint. A loss or gradient that is not finite is an error, before the optimizer touches anything. Collective.
+  // Resumes, trains to training.steps, saves. SIGINT, SIGTERM or SIGUSR1 at any rank ends it early after the step under
+  // way and a checkpoint. What becomes of a loss or gradient that is out of proportion or not finite is decided by
+  // config.spikes, before the optimizer touches anything. Collective.
   absl::Status Run();
 
-  // Whether Run() ended before training.steps because of a signal, here or at another rank.
-  bool stopped() const { return stop_signal_ != 0 && state_.step < config_.training().steps(); }
+  // The signal, here or at another rank, that ended Run() before training.steps; 0 if none did.
+  int stopped_by() const { return state_.step < config_.training().steps() ? static_cast<int>(stop_signal_) : 0; }
+
+  // Called after each step's gradients are summed, before they are looked at, with the step's number (from 1), for the
+  // loss of each of this rank's micro-batches (nats, all targets), which it may change as it may the gradients: how
+  // tests make a spike.
+  using Probe = std::function<void(int64_t step, Model& model, double& loss)>;
+  void set_probe(Probe probe) { probe_ = std::move(probe); }
 
   Model& model() const { return *model_; }
   const TrainingState& state() const { return state_; }
@@ -49,17 +58,23 @@ class Trainer {
     double loss = 0;  // nats a target
     double gradient_norm = 0;
     double gradient_scale = 0;  // of the sum of the targets' gradients: their mean, clipped
+    std::string where;          // the first micro-batch whose loss is not finite
   };
   struct Parts;  // what Create() has made
   explicit Trainer(Parts parts);
 
   absl::Status ResumeFromNewestValid();
-  absl::Status GoOnFrom(const std::string& checkpoint);
+  absl::Status Settle(const StepResult& result, std::chrono::steady_clock::time_point start);
+  absl::Status Skip(const std::string& reason);
+  absl::Status RollBack(const std::string& reason);
+  absl::Status LoadFrom(const std::string& checkpoint);
+  absl::Status ReadOnFrom(int64_t sequence);
   absl::StatusOr<StepResult> Step();
   absl::StatusOr<StepNumbers> ComputeGradients();
-  absl::StatusOr<StepResult> Judge(const StepNumbers& numbers);
+  StepResult ResultOf(const StepNumbers& numbers) const;
   absl::Status ApplyUpdate(const StepResult& result);
   absl::Status Record(const StepResult& result, double seconds);
+  absl::Status RecordEvent(const EventRecord& event);
   absl::Status Validate();
   absl::Status Save();
   void Enter(Phase phase) { ranks_->Report(state_.step, phase); }
@@ -69,6 +84,7 @@ class Trainer {
   bool SavesAfter(int64_t step) const;
   bool ComparesAfter(int64_t step) const;
   bool MarkedAfter(int64_t step) const;
+  int64_t SequencesPerStep() const { return TokensPerStep(config_) / config_.data().sequence_length(); }
 
   RunConfig config_;
   std::shared_ptr<Ranks> ranks_;
@@ -90,6 +106,7 @@ class Trainer {
   double peak_flops_;        // measured peak of matrix products of all ranks, FLOP/s
   double data_wait_ = 0;     // seconds, at the end of the last step
   int64_t saved_step_ = -1;
+  Probe probe_;
 };
 
 // The schedule and the optimizer's settings that a configuration describes.

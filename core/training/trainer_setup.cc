@@ -163,7 +163,8 @@ Trainer::Trainer(Parts parts)
       optimizer_(std::move(parts.optimizer)),
       parallel_(std::move(parts.parallel)),
       host_state_(std::move(parts.host_state)),
-      checkpoints_(path_, config_.checkpoint().keep_last(), config_.checkpoint().keep_every()),
+      checkpoints_(path_, config_.checkpoint().keep_last(), config_.checkpoint().keep_every(),
+                   config_.spikes().policy() == SpikeConfig::rollback ? config_.checkpoint().every() : 0),
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps(), /*speaks=*/ranks_->first()),
       peak_flops_(parts.peak_flops) {
@@ -179,19 +180,21 @@ absl::Status Trainer::ResumeFromNewestValid() {
   INGOT_ASSIGN_OR_RETURN(const std::vector<ComparedField> fields, ResumeFields(newest));
   INGOT_RETURN_IF_ERROR(ranks_->Compare(fields));
   if (ranks_->first()) checkpoints_.CleanUp();
-  INGOT_RETURN_IF_ERROR(newest.has_value() ? GoOnFrom(*newest) : model_->Initialize(config_.training().seed()));
-  if (ranks_->first()) {
-    INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(path_, state_.step));
-    metrics_ = std::make_unique<MetricsLog>(std::move(metrics));
+  if (newest.has_value()) {
+    INGOT_RETURN_IF_ERROR(LoadFrom(*newest));
+    const bool finished = state_.step >= config_.training().steps();
+    progress_.Say(finished ? absl::StrCat("already finished: ", *newest, " is at step ", state_.step, " of ",
+                                          config_.training().steps())
+                           : absl::StrCat("resumed from ", *newest));
+  } else {
+    INGOT_RETURN_IF_ERROR(model_->Initialize(config_.training().seed()));
+    if (config_.spikes().policy() == SpikeConfig::rollback) INGOT_RETURN_IF_ERROR(Save());  // the first to go back to
   }
-  const int64_t B = config_.training().micro_batch();
-  const Interval micros = parallel_->micro_batches();
-  data_.training->Start(state_.next_sequence + micros.begin * B, parallel_->plan().micro_batches * B, micros.size());
-  return absl::OkStatus();
+  return ReadOnFrom(state_.next_sequence);
 }
 
-absl::Status Trainer::GoOnFrom(const std::string& checkpoint) {
-  INGOT_ASSIGN_OR_RETURN(const TrainingState stored, host_state_.Load([&](Tensor parameters, OptimizerTensors moments) {
+absl::Status Trainer::LoadFrom(const std::string& checkpoint) {
+  INGOT_ASSIGN_OR_RETURN(TrainingState stored, host_state_.Load([&](Tensor parameters, OptimizerTensors moments) {
     return LoadCheckpoint(checkpoint, model_->table(), parameters, moments);
   }));
   if (stored.dataset_fingerprint != data_.fingerprint) {
@@ -203,19 +206,31 @@ absl::Status Trainer::GoOnFrom(const std::string& checkpoint) {
     progress_.Say(absl::StrCat("note: trained with ", stored.environment, " so far, now with ", state_.environment,
                                ": the bits will differ from a run that never stopped"));
   }
-  state_.step = saved_step_ = stored.step;
-  state_.tokens = stored.tokens;
-  state_.next_sequence = stored.next_sequence;
-  const bool finished = state_.step >= config_.training().steps();
-  progress_.Say(finished ? absl::StrCat("already finished: ", checkpoint, " is at step ", state_.step, " of ",
-                                        config_.training().steps())
-                         : absl::StrCat("resumed from ", checkpoint));
+  stored.config = state_.config;  // this start's, which may be longer or save more often
+  stored.environment = state_.environment;
+  state_ = std::move(stored);
+  saved_step_ = state_.step;
+  return absl::OkStatus();
+}
+
+// Metrics and data go on behind state_.step, the data at `sequence`.
+absl::Status Trainer::ReadOnFrom(int64_t sequence) {
+  state_.next_sequence = sequence;
+  if (ranks_->first()) {
+    INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(path_, state_.step));
+    metrics_ = std::make_unique<MetricsLog>(std::move(metrics));
+  }
+  const int64_t B = config_.training().micro_batch();
+  const Interval micros = parallel_->micro_batches();
+  data_.training->Start(sequence + micros.begin * B, SequencesPerStep(), micros.size());
+  data_wait_ = data_.training->seconds_waited();
   return absl::OkStatus();
 }
 
 void Trainer::SayWhereItEnded() {
   progress_.Say(absl::StrFormat("%s after step %d; %s holds checkpoints, metrics.jsonl and TensorBoard events",
-                                stopped() ? "stopped by a signal; start again to go on" : "done", state_.step, path_));
+                                stopped_by() != 0 ? "stopped by a signal; start again to go on" : "done", state_.step,
+                                path_));
   progress_.Say(absl::StrFormat("peak memory %.1f MiB", static_cast<double>(PeakResidentBytes()) / (1 << 20)));
 }
 

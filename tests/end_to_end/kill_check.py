@@ -93,14 +93,23 @@ def _expect_same(run, whole):
 
 @check
 def stopped_politely(bench):
-    run = bench.work / "run"
-    process = start(bench, run)
-    while last_step(run) == 0 and process.poll() is None:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGTERM)
-    process.wait(60)
-    require(process.returncode != 0, f"a stopped run says it is finished: {process.stderr.read()[-300:]}")
-    bench.run(*arguments(bench, run))
+    bench.config()
+    whole = bench.work / "whole"
+    bench.run(*arguments(bench, whole))
+    for asked, code in ((signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)):
+        run = bench.work / f"run-{asked}"
+        process = start(bench, run)
+        while last_step(run) == 0 and process.poll() is None:
+            time.sleep(0.01)
+        os.kill(process.pid, asked)
+        process.wait(60)
+        require(process.returncode == code, f"{asked!r}: exit code {process.returncode}, not {code}: "
+                                            f"{process.stderr.read()[-300:]}")
+        saved = last_step(run)
+        require(saved < STEPS, "the run was over before the signal")
+        require([r["step"] for r in metrics(run) if "loss" in r][-1] == saved, "the last step was not saved")
+        bench.run(*arguments(bench, run))
+        _expect_same(run, whole)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ class App;
 
 namespace ingot {
 
-// Runs the work of a subcommand. On an error prints `ingot: error: MESSAGE` on standard error and exits with the code
-// that the error carries, else 1.
+// Runs the work of a subcommand. On an error prints `ingot: error: MESSAGE` on standard error and exits with 1, or with
+// the exit code that the status carries (distributed/exit_codes.h).
 void RunCommand(const std::function<absl::Status()>& work);
 
 void AddInfoCommand(CLI::App& app);

@@ -11,8 +11,8 @@
 
 #include "core/base/status_macros.h"
 #include "core/training/config.h"
+#include "core/training/stop.h"
 #include "core/training/trainer.h"
-#include "distributed/exit_codes.h"
 #include "distributed/ranks.h"
 #include "tools/ingot/command.h"
 #include "tools/ingot/device.h"
@@ -42,17 +42,17 @@ void SayLaunch(const Ranks& ranks) {
   for (const std::string& note : ranks.launch().notes) std::fprintf(stderr, "note: %s\n", note.c_str());
 }
 
-// Whether a signal ended the run early.
-absl::StatusOr<bool> TrainAs(const std::shared_ptr<Ranks>& ranks, const TrainFlags& flags) {
+// The signal that ended the run early, or 0.
+absl::StatusOr<int> TrainAs(const std::shared_ptr<Ranks>& ranks, const TrainFlags& flags) {
   const Device device = DeviceOf(flags.device);
   INGOT_ASSIGN_OR_RETURN(const RunConfig config, LoadConfig(flags.config, flags.settings, /*needs_data=*/true, device));
   INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(config, flags.output, device, ranks));
   // Here, before the trainer's memory is given back: the others wait.
   INGOT_RETURN_IF_ERROR(ranks->Fail(trainer->Run()));
-  return trainer->stopped();
+  return trainer->stopped_by();
 }
 
-absl::Status Train(const TrainFlags& flags, bool& stopped) {
+absl::Status Train(const TrainFlags& flags, int& stopped_by) {
   INGOT_ASSIGN_OR_RETURN(const std::shared_ptr<Ranks> ranks, Ranks::Join({.environment = ProcessEnvironment(),
                                                                           .launch = flags.launch,
                                                                           .run_directory = flags.output,
@@ -61,9 +61,9 @@ absl::Status Train(const TrainFlags& flags, bool& stopped) {
                                                                           .deadlines = {},
                                                                           .leave = LeaveAtOnce}));
   SayLaunch(*ranks);
-  const absl::StatusOr<bool> ended = TrainAs(ranks, flags);
+  const absl::StatusOr<int> ended = TrainAs(ranks, flags);
   if (!ended.ok()) return ranks->Fail(ended.status());
-  stopped = *ended;
+  stopped_by = *ended;
   return absl::OkStatus();
 }
 
@@ -91,14 +91,14 @@ void AddTrainCommand(CLI::App& app) {
   AddDeviceOption(*command, flags->device);
   AddLaunchOptions(*command, *flags);
   command->footer(
-      "Exit codes: 0 finished; 1 error; 2 wrong usage; 74 another rank died; 75 stopped by a signal after the step "
-      "under "
-      "way and a checkpoint, to go on by the same command; 76 the ranks disagree; 77 secret; 78 the ranks were not "
-      "started alike (docs/distributed.md).");
+      "Exit codes: 0 finished; 1 error; 2 wrong usage; 74 another rank died; 75 saved on SIGTERM or SIGUSR1 after the "
+      "step "
+      "under way, 130 on SIGINT, to go on by the same command; 76 the ranks disagree; 77 secret; 78 the ranks were not "
+      "started alike; 79 stopped before a loss spike or numbers that are not finite (docs/distributed.md).");
   command->callback([flags] {
-    bool stopped = false;
-    RunCommand([&] { return Train(*flags, stopped); });
-    if (stopped) std::exit(static_cast<int>(ExitCode::kSaved));
+    int stopped_by = 0;
+    RunCommand([&] { return Train(*flags, stopped_by); });
+    if (stopped_by != 0) std::exit(ExitCodeOfStop(stopped_by));
   });
 }
 

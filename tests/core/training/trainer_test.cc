@@ -5,7 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/training/guard.h"
 #include "tests/core/training/run_metrics.h"
 #include "tests/core/training/tiny_run.h"
 
@@ -133,14 +132,6 @@ TEST_F(TrainerTest, WhatTheDatasetDoesNotAllowLeavesNothingBehind) {
     EXPECT_FALSE(status.ok()) << setting;
     EXPECT_FALSE(DirectoryExists(directory_ / "run"));
   }
-}
-
-TEST(Guard, NamesStepMicroBatchAndWhich) {
-  EXPECT_TRUE(CheckLoss(1, 1, 1, 3.5).ok());
-  EXPECT_THAT(std::string(CheckLoss(17, 2, 4, std::nan("")).message()),
-              AllOf(HasSubstr("step 17"), HasSubstr("micro-batch 2 of 4"), HasSubstr("nan")));
-  EXPECT_THAT(std::string(CheckGradientNorm(17, INFINITY).message()),
-              AllOf(HasSubstr("step 17"), HasSubstr("gradient norm"), HasSubstr("inf")));
 }
 
 }  // namespace
