@@ -53,7 +53,8 @@ class Communicator {
 // One rank: only copies.
 std::unique_ptr<Communicator> SingleCommunicator();
 
-// Collective: Gloo over TCP between all ranks of `control`, which must outlive it. A message waits at most `limit`.
+// Collective: Gloo over TCP between all ranks of `control`, which must outlive it. A message waits at most `limit`. From
+// then on this process ignores SIGPIPE.
 absl::StatusOr<std::unique_ptr<Communicator>> GlooCommunicator(ControlPlane& control, std::chrono::milliseconds limit);
 
 // The sum of all leaves for this rank's part of the gradient.

@@ -122,6 +122,13 @@ void CheckSchedule(const RunConfig& config, Checker& check) {
   check.Real("schedule.final_fraction", schedule.final_fraction(), 0, false, 1, false);
 }
 
+void CheckParallel(const ParallelConfig& parallel, Checker& check) {
+  check.Rule(parallel.zero() == 0 || parallel.zero() == 1,
+             absl::StrCat("parallel.zero: expected 0 or 1 (what this version can spread), found ", parallel.zero()));
+  check.Whole("parallel.lanes", parallel.lanes(), 1, 1024);
+  check.Whole("parallel.compare_every", parallel.compare_every(), 0, kMaxSteps);
+}
+
 void CheckSpikes(const RunConfig& config, Checker& check) {
   const SpikeConfig& spikes = config.spikes();
   check.Real("spikes.loss_z", spikes.loss_z(), 0, true, INFINITY, false);
@@ -150,7 +157,7 @@ std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) 
   check.Whole("checkpoint.every", config.checkpoint().every(), 0, kMaxSteps);
   check.Whole("checkpoint.keep_last", config.checkpoint().keep_last(), 1, kMaxSteps);
   check.Whole("checkpoint.keep_every", config.checkpoint().keep_every(), 0, kMaxSteps);
-  check.Whole("parallel.zero", config.parallel().zero(), 0, 3);
+  CheckParallel(config.parallel(), check);
   return std::move(check.problems);
 }
 

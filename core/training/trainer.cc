@@ -8,7 +8,9 @@
 #include "core/base/status_macros.h"
 #include "core/model/dims.h"
 #include "core/training/evaluate.h"
+#include "core/training/evaluate_together.h"
 #include "core/training/stop.h"
+#include "kernels/gradient_norm.h"
 
 namespace ingot {
 namespace {
@@ -24,66 +26,92 @@ bool Divides(int64_t every, int64_t step) { return every > 0 && step % every == 
 absl::Status Trainer::Run() {
   INGOT_RETURN_IF_ERROR(ResumeFromNewestValid());
   StopSignals signals;
-  while (state_.step < config_.training().steps() && StopSignal() == 0) {
+  while (state_.step < config_.training().steps() && stop_signal_ == 0) {
     const auto start = std::chrono::steady_clock::now();
     INGOT_ASSIGN_OR_RETURN(const StepResult result, Step());
     INGOT_RETURN_IF_ERROR(Settle(result, start));
-    INGOT_RETURN_IF_ERROR(gemm_plans_.Save());  // before a checkpoint that depends on them
+    if (ranks_->first()) INGOT_RETURN_IF_ERROR(gemm_plans_.Save());  // before a checkpoint that depends on them
     if (ValidatesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Validate());
+    if (ComparesAfter(state_.step)) INGOT_RETURN_IF_ERROR(parallel_->CheckAgreement());
     if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
   }
   INGOT_RETURN_IF_ERROR(Save());
+  INGOT_RETURN_IF_ERROR(ranks_->communicator().Barrier());  // nobody leaves before all is saved
   SayWhereItEnded();
   return absl::OkStatus();
 }
 
-// Forward and backward of all micro-batches. Every batch is read before the first is computed: the weight of a target
-// in the gradient, 1 / targets of the whole step, is known only then.
 absl::StatusOr<Trainer::StepResult> Trainer::Step() {
-  const int64_t targets = ReadMicroBatches();
-  INGOT_RETURN_IF_ERROR(data_.training->status());
-  const float scale = 1.0f / static_cast<float>(targets);
-  const int64_t step = state_.step + 1, micros = static_cast<int64_t>(micro_batches_.size());
-  model_->ZeroGradients();
+  INGOT_ASSIGN_OR_RETURN(StepNumbers mine, ComputeGradients());
+  Enter(Phase::kReduce);
+  INGOT_RETURN_IF_ERROR(parallel_->Sum());
+  for (size_t micro = 0; probe_ && micro < mine.nats.size(); ++micro)
+    probe_(state_.step + 1, *model_, mine.nats[micro]);
+  INGOT_ASSIGN_OR_RETURN(mine.block_sums, optimizer_->BlockSums());
+  INGOT_ASSIGN_OR_RETURN(const StepNumbers all, parallel_->Gather(mine));
+  stop_signal_ = all.stop_signal;
+  return ResultOf(all);
+}
+
+// Forward and backward of this rank's micro-batches. How many targets the whole step has is known only when all ranks
+// have told it, so the gradients are sums over targets, not yet means.
+absl::StatusOr<StepNumbers> Trainer::ComputeGradients() {
+  StepNumbers mine;
+  mine.stop_signal = StopSignal();
+  const Interval micros = parallel_->micro_batches();
+  parallel_->Begin();
+  for (int64_t micro = micros.begin; micro < micros.end; ++micro) {
+    Enter(Phase::kData);
+    TokenBatch& batch = micro_batch_ = data_.training->Next();
+    INGOT_RETURN_IF_ERROR(data_.training->status());
+    Enter(Phase::kCompute);
+    const ModelInput input = InputOf(batch, config_.data().mask_documents());
+    INGOT_ASSIGN_OR_RETURN(const double nats, model_->Accumulate(input, 1.0f, config_.model().z_loss()));
+    mine.nats.push_back(nats);
+    mine.targets += batch.target_count;
+    INGOT_RETURN_IF_ERROR(parallel_->Done(micro));
+  }
+  return mine;
+}
+
+// The same on all ranks: they have the same numbers.
+Trainer::StepResult Trainer::ResultOf(const StepNumbers& numbers) const {
+  const int64_t micros = static_cast<int64_t>(numbers.nats.size());
+  const double targets = static_cast<double>(std::max<int64_t>(numbers.targets, 1));
+  StepResult result;
   double nats = 0;
-  std::string where;
   for (int64_t micro = 0; micro < micros; ++micro) {
-    const ModelInput input = InputOf(micro_batches_[micro], config_.data().mask_documents());
-    INGOT_ASSIGN_OR_RETURN(const double sum, model_->Accumulate(input, scale, config_.model().z_loss()));
-    if (!std::isfinite(sum) && std::isfinite(nats)) where = absl::StrCat("micro-batch ", micro + 1, " of ", micros);
-    nats += sum;
+    if (!std::isfinite(numbers.nats[micro]) && std::isfinite(nats)) {
+      result.where = absl::StrCat("micro-batch ", micro + 1, " of ", micros);
+    }
+    nats += numbers.nats[micro];
   }
-  double loss = nats / static_cast<double>(targets);
-  if (probe_) probe_(step, *model_, loss);
-  INGOT_ASSIGN_OR_RETURN(const double norm, optimizer_.GradientNorm());
-  return StepResult{.loss = loss, .gradient_norm = norm, .where = where};
+  const auto blocks = static_cast<int64_t>(numbers.block_sums.size());
+  result.loss = nats / targets;
+  result.gradient_norm = NormOfBlockSums(numbers.block_sums.data(), blocks) / targets;
+  result.gradient_scale = ClipScale(optimizer_->settings().clip, result.gradient_norm) / targets;
+  return result;
 }
 
-int64_t Trainer::ReadMicroBatches() {
-  int64_t targets = 0;
-  for (TokenBatch& batch : micro_batches_) {
-    batch = data_.training->Next();
-    targets += batch.target_count;
-  }
-  return std::max<int64_t>(targets, 1);
-}
-
-void Trainer::ApplyUpdate(const StepResult& result) {
+absl::Status Trainer::ApplyUpdate(const StepResult& result) {
   ++state_.step;
   ++state_.updates;
-  optimizer_.Apply(state_.updates, LearningRate(schedule_, state_.step), result.gradient_norm);
+  Enter(Phase::kOptimizer);
+  optimizer_->Apply(state_.updates, LearningRate(schedule_, state_.step), result.gradient_scale);
   state_.tokens += TokensPerStep(config_);
   state_.next_sequence += SequencesPerStep();
+  return parallel_->ShareParameters();
 }
 
-absl::Status Trainer::Record(const StepResult& result, double learning_rate, double seconds) {
+absl::Status Trainer::Record(const StepResult& result, double seconds) {
+  if (!ranks_->first()) return absl::OkStatus();
   const double waited = data_.training->seconds_waited();
   const double rate = static_cast<double>(TokensPerStep(config_)) / seconds;
   const double flops = TrainingFlopsPerToken(model_->dims(), config_.data().sequence_length());
   const TrainingRecord record = {.step = state_.step,
                                  .tokens = state_.tokens,
                                  .loss = result.loss,
-                                 .learning_rate = learning_rate,
+                                 .learning_rate = LearningRate(schedule_, state_.step),
                                  .gradient_norm = result.gradient_norm,
                                  .tokens_per_second = rate,
                                  .mfu = flops * rate / peak_flops_,
@@ -93,13 +121,21 @@ absl::Status Trainer::Record(const StepResult& result, double learning_rate, dou
   return metrics_->Record(record);
 }
 
+absl::Status Trainer::RecordEvent(const EventRecord& event) {
+  return ranks_->first() ? metrics_->Record(event) : absl::OkStatus();
+}
+
+// Batches of windows are dealt to the ranks; their sums are added in the order of the batches.
 absl::Status Trainer::Validate() {
   if (data_.validation == nullptr) return absl::OkStatus();
+  Enter(Phase::kValidate);
   const auto start = std::chrono::steady_clock::now();
   const int64_t T = config_.data().sequence_length();
-  const int64_t windows = (config_.validation().tokens() + T - 1) / T;
-  INGOT_ASSIGN_OR_RETURN(const EvalTotals totals, Evaluate(*model_, WindowsOf(*data_.validation, windows), tokenizer_,
-                                                           config_.data().mask_documents()));
+  const WindowSource windows = WindowsOf(*data_.validation, (config_.validation().tokens() + T - 1) / T);
+  INGOT_ASSIGN_OR_RETURN(
+      const EvalTotals totals,
+      EvaluateTogether(*model_, windows, tokenizer_, config_.data().mask_documents(), ranks_->communicator()));
+  if (!ranks_->first()) return absl::OkStatus();
   const ValidationRecord record = {.step = state_.step,
                                    .targets = totals.targets,
                                    .loss = totals.loss(),
@@ -111,18 +147,19 @@ absl::Status Trainer::Validate() {
 
 absl::Status Trainer::Save() {
   if (saved_step_ == state_.step) return absl::OkStatus();
-  INGOT_RETURN_IF_ERROR(host_state_.Download());
+  Enter(Phase::kSave);
+  saved_step_ = state_.step;
+  INGOT_ASSIGN_OR_RETURN(const std::optional<OptimizerTensors> moments, host_state_.Collect(parallel_->plan()));
+  if (!moments.has_value()) return absl::OkStatus();  // rank 0 writes
   const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
   const CheckpointContents contents = {.dims = model_->dims(),
                                        .table = &model_->table(),
-                                       .parameters = host_state_.parameters.tensor(),
-                                       .optimizer = host_state_.moments(),
+                                       .parameters = host_state_.parameters(),
+                                       .optimizer = *moments,
                                        .state = state_,
                                        .tokenizer_directory = data_.first().tokenizer_directory(),
                                        .weights_dtype = bf16 ? DType::kBf16 : DType::kF32};
-  INGOT_RETURN_IF_ERROR(Annotate(checkpoints_.Save(contents, MarkedAfter(state_.step)), "while saving a checkpoint: "));
-  saved_step_ = state_.step;
-  return absl::OkStatus();
+  return Annotate(checkpoints_.Save(contents, MarkedAfter(state_.step)), "while saving a checkpoint: ");
 }
 
 bool Trainer::ValidatesAfter(int64_t step) const {
@@ -132,6 +169,11 @@ bool Trainer::ValidatesAfter(int64_t step) const {
 bool Trainer::SavesAfter(int64_t step) const {
   return Divides(config_.checkpoint().every(), step) || Divides(config_.checkpoint().keep_every(), step) ||
          MarkedAfter(step);
+}
+
+// Before what is kept, too: a checkpoint holds what all ranks have.
+bool Trainer::ComparesAfter(int64_t step) const {
+  return Divides(config_.parallel().compare_every(), step) || SavesAfter(step);
 }
 
 // The last step at the peak of a wsd schedule: other lengths of run can branch off from it.

@@ -1,9 +1,11 @@
 #pragma once
-// Trainer: pre-trains one model on one dataset in one RUN_DIR, from the newest valid checkpoint on.
+// Trainer: pre-trains one model on one dataset in one RUN_DIR, from the newest valid checkpoint on. As many processes as
+// there are ranks do it together, each with a trainer; rank 0 writes.
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "core/model/model.h"
 #include "core/training/checkpoint.h"
 #include "core/training/config.h"
+#include "core/training/data_parallel.h"
 #include "core/training/gemm_plan_files.h"
 #include "core/training/host_state.h"
 #include "core/training/metrics.h"
@@ -20,6 +23,7 @@
 #include "core/training/progress.h"
 #include "core/training/run_directory.h"
 #include "core/training/schedule.h"
+#include "distributed/ranks.h"
 #include "tokenizer/tokenizer.h"
 
 namespace ingot {
@@ -27,17 +31,23 @@ namespace ingot {
 class Trainer {
  public:
   // Checks the BLAS, opens the dataset and RUN_DIR, prints the memory plan and takes the memory. Nothing is trained
-  // yet. Errors: what the configuration, the dataset, RUN_DIR or the machine do not allow.
+  // yet. Collective. Errors: what the configuration, the dataset, RUN_DIR or the machine do not allow, and ranks that
+  // were not started alike.
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(RunConfig config, const std::string& run_directory,
-                                                         Device device = Device::kCpu);
+                                                         Device device = Device::kCpu,
+                                                         std::shared_ptr<Ranks> ranks = Ranks::Alone());
 
-  // Resumes, trains to training.steps, saves. SIGINT, SIGTERM or SIGUSR1 ends it early after the step under way and a
-  // checkpoint; StopSignal() then tells which. What becomes of a loss or gradient that is out of proportion or not
-  // finite is decided by config.spikes, before the optimizer touches anything.
+  // Resumes, trains to training.steps, saves. SIGINT, SIGTERM or SIGUSR1 at any rank ends it early after the step under
+  // way and a checkpoint. What becomes of a loss or gradient that is out of proportion or not finite is decided by
+  // config.spikes, before the optimizer touches anything. Collective.
   absl::Status Run();
 
-  // Called after backward of each step, before its gradients are looked at, with the step's number (from 1) and its
-  // loss, which it may change as it may the gradients: how tests make a spike.
+  // The signal, here or at another rank, that ended Run() before training.steps; 0 if none did.
+  int stopped_by() const { return state_.step < config_.training().steps() ? static_cast<int>(stop_signal_) : 0; }
+
+  // Called after each step's gradients are summed, before they are looked at, with the step's number (from 1), for the
+  // loss of each of this rank's micro-batches (nats, all targets), which it may change as it may the gradients: how
+  // tests make a spike.
   using Probe = std::function<void(int64_t step, Model& model, double& loss)>;
   void set_probe(Probe probe) { probe_ = std::move(probe); }
 
@@ -48,46 +58,55 @@ class Trainer {
   struct StepResult {
     double loss = 0;  // nats a target
     double gradient_norm = 0;
-    std::string where;  // the first micro-batch whose loss is not finite
+    double gradient_scale = 0;  // of the sum of the targets' gradients: their mean, clipped
+    std::string where;          // the first micro-batch whose loss is not finite
   };
   struct Parts;  // what Create() has made
   explicit Trainer(Parts parts);
 
   absl::Status ResumeFromNewestValid();
-  absl::StatusOr<StepResult> Step();
-  void ApplyUpdate(const StepResult& result);
   absl::Status Settle(const StepResult& result, std::chrono::steady_clock::time_point start);
   absl::Status Skip(const std::string& reason);
   absl::Status RollBack(const std::string& reason);
   absl::Status LoadFrom(const std::string& checkpoint);
   absl::Status ReadOnFrom(int64_t sequence);
-  absl::Status Record(const StepResult& result, double learning_rate, double seconds);
+  absl::StatusOr<StepResult> Step();
+  absl::StatusOr<StepNumbers> ComputeGradients();
+  StepResult ResultOf(const StepNumbers& numbers) const;
+  absl::Status ApplyUpdate(const StepResult& result);
+  absl::Status Record(const StepResult& result, double seconds);
+  absl::Status RecordEvent(const EventRecord& event);
   absl::Status Validate();
   absl::Status Save();
-  int64_t ReadMicroBatches();
+  void Enter(Phase phase) { ranks_->Report(state_.step, phase); }
   void SayWhereItEnded();
 
   bool ValidatesAfter(int64_t step) const;
   bool SavesAfter(int64_t step) const;
+  bool ComparesAfter(int64_t step) const;
   bool MarkedAfter(int64_t step) const;
   int64_t SequencesPerStep() const { return TokensPerStep(config_) / config_.data().sequence_length(); }
 
   RunConfig config_;
-  RunDirectory directory_;
+  std::shared_ptr<Ranks> ranks_;
+  std::string path_;                       // RUN_DIR
+  std::optional<RunDirectory> directory_;  // rank 0
   TrainingData data_;
   Tokenizer tokenizer_;
   std::unique_ptr<Model> model_;
-  Optimizer optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<DataParallel> parallel_;
   HostState host_state_;
   CheckpointStore checkpoints_;
   GemmPlanFiles gemm_plans_;
   Schedule schedule_;
   Progress progress_;
-  std::unique_ptr<MetricsLog> metrics_;
-  std::vector<TokenBatch> micro_batches_;  // of one step: B * T tokens each
+  std::unique_ptr<MetricsLog> metrics_;  // rank 0
+  TokenBatch micro_batch_;               // B * T tokens
   TrainingState state_;
-  double peak_flops_;     // measured peak of matrix products, FLOP/s
-  double data_wait_ = 0;  // seconds, at the end of the last step
+  int64_t stop_signal_ = 0;  // as the ranks agreed in the last step
+  double peak_flops_;        // measured peak of matrix products of all ranks, FLOP/s
+  double data_wait_ = 0;     // seconds, at the end of the last step
   int64_t saved_step_ = -1;
   Probe probe_;
 };

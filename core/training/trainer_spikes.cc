@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/training/guard.h"
+#include "core/training/rank_fields.h"
 #include "core/training/trainer.h"
 
 namespace ingot {
@@ -20,9 +21,9 @@ absl::Status Trainer::Settle(const StepResult& result, std::chrono::steady_clock
     case SpikeAction::kTrain:
       break;
   }
-  ApplyUpdate(result);
+  INGOT_RETURN_IF_ERROR(ApplyUpdate(result));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return Record(result, LearningRate(schedule_, state_.step), seconds.count());
+  return Record(result, seconds.count());
 }
 
 // The step counts for schedule and data, not for the optimizer.
@@ -30,7 +31,7 @@ absl::Status Trainer::Skip(const std::string& reason) {
   ++state_.step;
   state_.next_sequence += SequencesPerStep();
   progress_.Say(absl::StrCat("step ", state_.step, ": update dropped: ", reason));
-  return metrics_->Record(EventRecord{.step = state_.step, .event = "skip", .reason = reason});
+  return RecordEvent({.step = state_.step, .event = "skip", .reason = reason});
 }
 
 // Only a checkpoint of checkpoint.every is gone back to: where else one was saved depends on when somebody stopped the
@@ -46,6 +47,8 @@ absl::Status Trainer::RollBack(const std::string& reason) {
   if (!checkpoint.has_value()) {
     return StoppedBySpike(spike_step, "", absl::StrCat(reason, ", and there is no checkpoint to go back to"));
   }
+  INGOT_ASSIGN_OR_RETURN(const std::vector<ComparedField> fields, ResumeFields(checkpoint));
+  INGOT_RETURN_IF_ERROR(ranks_->Compare(fields));
   INGOT_RETURN_IF_ERROR(LoadFrom(*checkpoint));
   state_.spikes.skips = memory.skips;
   state_.spikes.rollbacks = memory.rollbacks;
@@ -53,7 +56,7 @@ absl::Status Trainer::RollBack(const std::string& reason) {
   const std::string done = absl::StrCat("step ", spike_step, ": rolled back to step ", state_.step,
                                         " and passed over the data between: ", reason);
   progress_.Say(done);
-  return metrics_->Record(EventRecord{.step = state_.step, .event = "rollback", .reason = done});
+  return RecordEvent({.step = state_.step, .event = "rollback", .reason = done});
 }
 
 }  // namespace ingot

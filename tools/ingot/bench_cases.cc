@@ -4,6 +4,7 @@
 
 #include "core/base/status_macros.h"
 #include "kernels/adamw.h"
+#include "kernels/add.h"
 #include "kernels/attention.h"
 #include "kernels/cached_attention.h"
 #include "kernels/embedding.h"
@@ -247,6 +248,7 @@ class Cases {
                 .weight_decay = 0.1f});
     Visit(a, Shape({N}), OpKind::kMemory, GradientNorm{.x = gradient, .block_sums = sums});
     Visit(a, Shape({N}), OpKind::kMemory, Fill{.y = gradient, .value = 0});
+    Visit(a, Shape({N}), OpKind::kMemory, Add{.x = gradient, .y = a.F32({N})});
   }
 
   const BenchModel& m_;
