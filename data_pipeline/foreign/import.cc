@@ -15,7 +15,7 @@ class Import {
          DatasetManifest& manifest)
       : options_(options), tokenizer_(tokenizer), directory_(directory), manifest_(manifest) {}
 
-  absl::Status Run(ForeignFormat format) {
+  absl::Status Run(ForeignFormat format, const MdsOptions& mds) {
     INGOT_ASSIGN_OR_RETURN(sinks_, OpenTokenSinks(options_.format, {.directory = directory_,
                                                                     .vocabulary = manifest_.vocabulary,
                                                                     .end_of_text = manifest_.end_of_text,
@@ -24,7 +24,7 @@ class Import {
     DocumentCutter cutter({}, [](const ForeignPiece&) { return absl::OkStatus(); });
     INGOT_ASSIGN_OR_RETURN(const std::vector<std::string> inputs, ExpandNames(options_.inputs));
     for (const std::string& path : inputs) {
-      INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(path, format));
+      INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(path, format, mds));
       if (corpus.info().has_masks) {
         return absl::UnimplementedError(absl::StrCat(path, ": has loss masks, which datasets do not keep"));
       }
@@ -89,9 +89,10 @@ std::vector<int32_t> SeparatorsFor(const ForeignInfo& info, const Tokenizer& tok
 }
 
 absl::StatusOr<DatasetManifest> ImportDataset(const BuildOptions& options, ForeignFormat format,
-                                              const Tokenizer& tokenizer, const TextEncoder& encoder) {
+                                              const Tokenizer& tokenizer, const TextEncoder& encoder,
+                                              const MdsOptions& mds) {
   return WriteDataset(options, encoder, [&](const std::string& directory, DatasetManifest& manifest) {
-    return Import(options, tokenizer, directory, manifest).Run(format);
+    return Import(options, tokenizer, directory, manifest).Run(format, mds);
   });
 }
 

@@ -32,6 +32,7 @@ struct InspectArguments {
   int64_t sample_tokens = 60;
   int64_t sequence_length = 0;  // above 0: how often packing cuts documents
   std::string format;
+  MdsOptions mds;
   bool json = false;
 };
 
@@ -160,12 +161,11 @@ absl::Status InspectDataset(const InspectArguments& arguments) {
 // The format that a token file of another trainer is in: `named`, or found by its first bytes.
 absl::StatusOr<std::optional<ForeignFormat>> FormatOf(const std::string& path, const std::string& named) {
   if (!named.empty()) return ParseForeignFormat(named);
-  if (DirectoryExists(path)) return std::nullopt;
   return DetectForeignFormat(path);
 }
 
 absl::Status InspectForeignFile(const InspectArguments& arguments, ForeignFormat format) {
-  INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(arguments.path, format));
+  INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(arguments.path, format, arguments.mds));
   INGOT_ASSIGN_OR_RETURN(const ForeignReport report,
                          InspectForeign(corpus, arguments.samples, arguments.sample_tokens));
   const ForeignInfo& info = corpus.info();
@@ -192,7 +192,7 @@ absl::Status Inspect(const InspectArguments& arguments) {
 }
 
 constexpr char kFormatHelp[] =
-    "Format of another trainer's token file: megatron, llm.c, nanogpt, llmq; only nanogpt "
+    "Format of another trainer's token file: megatron, llm.c, nanogpt, llmq, mds; only nanogpt "
     "must be named";
 
 void AddInspect(CLI::App& data) {
@@ -209,6 +209,7 @@ void AddInspect(CLI::App& data) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   inspect->add_flag("--json", arguments->json, "Print JSON");
   inspect->add_option("--format", arguments->format, kFormatHelp);
+  AddMdsOptions(*inspect, arguments->mds);
   inspect->callback([arguments] { RunCommand([&] { return Inspect(*arguments); }); });
 }
 
@@ -216,13 +217,15 @@ struct VerifyArguments {
   std::string path;
   int threads = 0;
   std::string format;
+  MdsOptions mds;
   bool json = false;
 };
 
 absl::Status Verify(const VerifyArguments& arguments) {
   const auto start = Clock::now();
   INGOT_ASSIGN_OR_RETURN(const std::optional<ForeignFormat> format, FormatOf(arguments.path, arguments.format));
-  INGOT_ASSIGN_OR_RETURN(const VerifyReport report, VerifyData(arguments.path, arguments.threads, format));
+  INGOT_ASSIGN_OR_RETURN(const VerifyReport report,
+                         VerifyData(arguments.path, arguments.threads, format, arguments.mds));
   if (arguments.json) {
     PrintJson({{"valid", true},
                {"files", report.files},
@@ -245,6 +248,7 @@ void AddVerify(CLI::App& data) {
   verify->add_option("path", arguments->path, "Dataset directory, shard or token file")->required();
   verify->add_option("--threads", arguments->threads, "Threads; 0: one a processor")->capture_default_str();
   verify->add_option("--format", arguments->format, kFormatHelp);
+  AddMdsOptions(*verify, arguments->mds);
   verify->add_flag("--json", arguments->json, "Print JSON");
   verify->callback([arguments] { RunCommand([&] { return Verify(*arguments); }); });
 }

@@ -5,10 +5,14 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "data_pipeline/dataset_manifest.h"
+#include "data_pipeline/foreign/mds.h"
 
 namespace ingot {
 
 void AddDataBuild(CLI::App& data);
+
+// --column, --ids, --samples: what MDS directories do not say.
+void AddMdsOptions(CLI::App& command, MdsOptions& options);
 
 double BytesPerToken(int64_t text_bytes, int64_t tokens);
 void PrintJson(const nlohmann::ordered_json& json);

@@ -27,6 +27,7 @@ struct BuildArguments {
   std::string tokenizer;
   std::string documents = "whole-file";
   std::string format;
+  MdsOptions mds;
   std::string deduplicate = "none";
   bool json = false;
 };
@@ -72,16 +73,16 @@ Deduplication DeduplicationOf(const std::string& name) {
   return Deduplication::kNone;
 }
 
-absl::StatusOr<DatasetManifest> BuildAs(const std::string& format, const BuildOptions& options,
+absl::StatusOr<DatasetManifest> BuildAs(const BuildArguments& arguments, const BuildOptions& options,
                                         const TextEncoder& encoder) {
-  if (format.empty()) return BuildDataset(options, encoder);
+  if (arguments.format.empty()) return BuildDataset(options, encoder);
   if (options.documents.curation.any()) {
     return absl::InvalidArgumentError(
         "--where, --min-bytes, --max-bytes, --deduplicate and --decontaminate read text, not token files (--format)");
   }
-  INGOT_ASSIGN_OR_RETURN(const ForeignFormat foreign, ParseForeignFormat(format));
+  INGOT_ASSIGN_OR_RETURN(const ForeignFormat foreign, ParseForeignFormat(arguments.format));
   INGOT_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::Load(encoder.directory));
-  return ImportDataset(options, foreign, tokenizer, encoder);
+  return ImportDataset(options, foreign, tokenizer, encoder, arguments.mds);
 }
 
 absl::Status Build(const BuildArguments& arguments) {
@@ -91,7 +92,7 @@ absl::Status Build(const BuildArguments& arguments) {
   INGOT_ASSIGN_OR_RETURN(const TextEncoder encoder, LoadTextEncoder(arguments.tokenizer));
   BuildProgressLine line;
   options.progress = [&](const BuildProgress& progress) { line(progress); };
-  const absl::StatusOr<DatasetManifest> manifest = BuildAs(arguments.format, options, encoder);
+  const absl::StatusOr<DatasetManifest> manifest = BuildAs(arguments, options, encoder);
   line.Clear();
   if (!manifest.ok()) return manifest.status();
   const double seconds = line.seconds();
@@ -154,7 +155,7 @@ void AddInputOptions(CLI::App& build, BuildArguments& arguments) {
                   "Files, directories, quoted patterns (*, ?, [) and @FILE, a list of such, a line each: .txt, .jsonl, "
                   "each plain, .gz or .zst")
       ->required();
-  build.add_option("--format", arguments.format, "The inputs are token files: megatron, llm.c, nanogpt or llmq");
+  build.add_option("--format", arguments.format, "The inputs are token files: megatron, llm.c, nanogpt, llmq or mds");
   build.add_option("--documents", arguments.documents, "What one document of a .txt file is")
       ->check(CLI::IsMember({"whole-file", "blank-line"}))
       ->capture_default_str();
@@ -182,6 +183,7 @@ void AddDataBuild(CLI::App& data) {
       ->capture_default_str();
   build->add_option("--threads", options.threads, "Threads that tokenize; 0: one a processor")->capture_default_str();
   AddCurationOptions(*build, *arguments);
+  AddMdsOptions(*build, arguments->mds);
   build->add_flag("--json", arguments->json, "Print the summary as JSON");
   build->callback([arguments] { RunCommand([&] { return Build(*arguments); }); });
 }

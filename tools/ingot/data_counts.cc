@@ -1,4 +1,4 @@
-// What a dataset holds and what was left out of it, printed.
+// What subcommands share: counts of a dataset, printed, and options of MDS.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -33,6 +33,17 @@ void PrintCuration(const CurationCounts& counts) {
 
 double BytesPerToken(int64_t text_bytes, int64_t tokens) {
   return tokens > 0 ? static_cast<double>(text_bytes) / static_cast<double>(tokens) : 0;
+}
+
+void AddMdsOptions(CLI::App& command, MdsOptions& options) {
+  command.add_option("--column", options.column, "MDS: the column that holds token ids")->capture_default_str();
+  command.add_option("--ids", options.bytes_type,
+                     "MDS: type of the ids where the column is plain bytes: uint16, int32, int64, …");
+  const auto set = [&options](const std::string& name) { options.joined = name == "joined"; };
+  command
+      .add_option_function<std::string>(
+          "--samples", set, "MDS: each sample is a document, or all are one stream that separators cut [documents]")
+      ->check(CLI::IsMember({"documents", "joined"}));
 }
 
 void PrintJson(const Json& json) {
