@@ -11,7 +11,7 @@ namespace ingot {
 
 void AddDataBuild(CLI::App& data);
 
-// --column, --ids, --samples: what MDS directories do not say.
+// --column, --ids, --mds-samples: what MDS directories do not say.
 void AddMdsOptions(CLI::App& command, MdsOptions& options);
 
 double BytesPerToken(int64_t text_bytes, int64_t tokens);

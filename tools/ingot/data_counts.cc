@@ -42,7 +42,7 @@ void AddMdsOptions(CLI::App& command, MdsOptions& options) {
   const auto set = [&options](const std::string& name) { options.joined = name == "joined"; };
   command
       .add_option_function<std::string>(
-          "--samples", set, "MDS: each sample is a document, or all are one stream that separators cut [documents]")
+          "--mds-samples", set, "MDS: each sample is a document, or all are one stream that separators cut [documents]")
       ->check(CLI::IsMember({"documents", "joined"}));
 }
 
