@@ -176,13 +176,17 @@ absl::StatusOr<std::unique_ptr<CompressedFile>> CompressedFile::Open(const std::
     INGOT_RETURN_IF_ERROR(gzip->Init());
     return gzip;
   }
-  if (absl::EndsWith(path, ".zst")) return std::make_unique<ZstdFile>(std::move(raw));
+  if (absl::EndsWith(path, ".zst") || absl::EndsWith(path, ".zstd")) {
+    return std::make_unique<ZstdFile>(std::move(raw));
+  }
   return std::make_unique<PlainFile>(std::move(raw));
 }
 
 std::string NameWithoutCompression(const std::string& path) {
   absl::string_view name = path;
-  if (!absl::ConsumeSuffix(&name, ".gz")) absl::ConsumeSuffix(&name, ".zst");
+  for (const char* ending : {".gz", ".zst", ".zstd"}) {
+    if (absl::ConsumeSuffix(&name, ending)) break;
+  }
   return std::string(name);
 }
 

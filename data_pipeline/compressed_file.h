@@ -1,6 +1,6 @@
 #pragma once
-// The bytes of a file, decompressed while they are read: plain, .gz (any number of members) or .zst (any number of
-// frames), told apart by the name's ending. Memory is bounded by one input buffer and the decoder's window.
+// The bytes of a file, decompressed while they are read: plain, .gz (any number of members) or .zst and .zstd (any
+// number of frames), told apart by the name's ending. Memory is bounded by one input buffer and the decoder's window.
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -21,6 +21,18 @@ constexpr char kFileName[] = "dataset.json";
 constexpr char kForeignFileName[] = "build.json";
 constexpr char kChecksumEnding[] = ".crc32c";
 
+// The numbers of CurationCounts by their names in JSON.
+constexpr std::pair<const char*, int64_t CurationCounts::*> kCurationCounts[] = {
+    {"column_documents", &CurationCounts::column_documents},
+    {"short_documents", &CurationCounts::short_documents},
+    {"long_documents", &CurationCounts::long_documents},
+    {"duplicate_documents", &CurationCounts::duplicate_documents},
+    {"duplicate_parts", &CurationCounts::duplicate_parts},
+    {"duplicate_bytes", &CurationCounts::duplicate_bytes},
+    {"contaminated_documents", &CurationCounts::contaminated_documents},
+    {"contaminated_bytes", &CurationCounts::contaminated_bytes},
+};
+
 Json ToJson(const FileEntry& file) {
   return {{"file", file.name}, {"bytes", file.bytes}, {"crc32c", absl::StrFormat("%08x", file.crc32c)}};
 }
@@ -37,6 +49,16 @@ Json ToJson(const SplitEntry& split) {
           {"tokens", split.tokens},
           {"text_bytes", split.text_bytes},
           {"shards", std::move(shards)}};
+}
+
+Json ToJson(const CurationOptions& options) {
+  return {{"where", options.where},
+          {"min_bytes", options.min_bytes},
+          {"max_bytes", options.max_bytes},
+          {"deduplicate", Name(options.deduplicate)},
+          {"deduplicate_min_bytes", options.deduplicate_min_bytes},
+          {"decontaminate", options.decontaminate},
+          {"decontaminate_words", options.decontaminate_words}};
 }
 
 Json ToJson(const DocumentCounts& counts) {
@@ -62,18 +84,23 @@ Json ToJson(const DatasetManifest& manifest) {
                        {"tokens", source.tokens},
                        {"text_bytes", source.text_bytes}});
   }
+  Json options = {{"text_field", manifest.options.text_field},
+                  {"blank_line_documents", manifest.options.blank_line_documents},
+                  {"skip_bad_lines", manifest.options.skip_bad_lines},
+                  {"validation_fraction", manifest.validation_fraction}};
+  Json counts = ToJson(manifest.counts);
+  if (manifest.options.curation.any()) {
+    options["curation"] = ToJson(manifest.options.curation);
+    counts["curation"] = CurationJson(manifest.counts.curation);
+  }
   return {{"format", manifest.format},
           {"version", kVersion},
           {"tokenizer", std::move(tokenizer)},
-          {"options",
-           {{"text_field", manifest.options.text_field},
-            {"blank_line_documents", manifest.options.blank_line_documents},
-            {"skip_bad_lines", manifest.options.skip_bad_lines},
-            {"validation_fraction", manifest.validation_fraction}}},
+          {"options", std::move(options)},
           {"validation_is_tail", manifest.validation_is_tail},
           {"training", ToJson(manifest.split(Split::kTraining))},
           {"validation", ToJson(manifest.split(Split::kValidation))},
-          {"counts", ToJson(manifest.counts)},
+          {"counts", std::move(counts)},
           {"sources", std::move(sources)}};
 }
 
@@ -82,8 +109,9 @@ class Field {
  public:
   Field(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
 
+  bool Has(const char* key) const { return json_.is_object() && json_.contains(key); }
   absl::StatusOr<Field> At(const char* key) const {
-    if (!json_.is_object() || !json_.contains(key)) return Wrong(absl::StrCat("the field \"", key, "\""));
+    if (!Has(key)) return Wrong(absl::StrCat("the field \"", key, "\""));
     return Field(json_.at(key), absl::StrCat(where_, where_.back() == ' ' ? "" : ".", key));
   }
   absl::Status Read(const char* key, int64_t& value) const {
@@ -174,6 +202,18 @@ absl::Status ReadSource(const Field& field, SourceEntry& source) {
   return field.Read("text_bytes", source.text_bytes);
 }
 
+absl::Status ReadEvaluationFile(const Field& field, EvaluationFile& file) {
+  INGOT_RETURN_IF_ERROR(field.Read("path", file.path));
+  INGOT_RETURN_IF_ERROR(field.Read("texts", file.texts));
+  INGOT_RETURN_IF_ERROR(field.Read("short_texts", file.short_texts));
+  return field.Read("documents", file.documents);
+}
+
+absl::Status ReadCuration(const Field& field, CurationCounts& counts) {
+  for (const auto& [key, member] : kCurationCounts) INGOT_RETURN_IF_ERROR(field.Read(key, counts.*member));
+  return field.ReadList("evaluation", counts.evaluation, ReadEvaluationFile);
+}
+
 absl::Status ReadCounts(const Field& field, DocumentCounts& counts) {
   INGOT_RETURN_IF_ERROR(field.Read("files", counts.files));
   INGOT_RETURN_IF_ERROR(field.Read("ignored_files", counts.ignored_files));
@@ -181,7 +221,10 @@ absl::Status ReadCounts(const Field& field, DocumentCounts& counts) {
   INGOT_RETURN_IF_ERROR(field.Read("text_bytes", counts.text_bytes));
   INGOT_RETURN_IF_ERROR(field.Read("empty_documents", counts.empty_documents));
   INGOT_RETURN_IF_ERROR(field.Read("bad_lines", counts.bad_lines));
-  return field.Read("invalid_utf8_documents", counts.invalid_utf8_documents);
+  INGOT_RETURN_IF_ERROR(field.Read("invalid_utf8_documents", counts.invalid_utf8_documents));
+  if (!field.Has("curation")) return absl::OkStatus();
+  INGOT_ASSIGN_OR_RETURN(const Field curation, field.At("curation"));
+  return ReadCuration(curation, counts.curation);
 }
 
 absl::Status ReadTokenizer(const Field& field, DatasetManifest& manifest) {
@@ -230,6 +273,17 @@ std::string ChecksumLine(const std::string& text) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json CurationJson(const CurationCounts& counts) {
+  Json json;
+  for (const auto& [key, member] : kCurationCounts) json[key] = counts.*member;
+  json["evaluation"] = Json::array();
+  for (const EvaluationFile& file : counts.evaluation) {
+    json["evaluation"].push_back(
+        {{"path", file.path}, {"texts", file.texts}, {"short_texts", file.short_texts}, {"documents", file.documents}});
+  }
+  return json;
+}
 
 absl::Status WriteManifest(const DatasetManifest& manifest, const std::string& directory) {
   // Paths come from the command line and need not be UTF-8.

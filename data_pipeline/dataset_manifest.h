@@ -2,6 +2,7 @@
 // dataset.json: what a dataset directory holds, and how it was built (docs/shard_format.md).
 #include <array>
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,9 @@ struct DatasetManifest {
 
 inline constexpr Split kSplits[] = {Split::kTraining, Split::kValidation};
 inline const char* Name(Split split) { return split == Split::kTraining ? "training" : "validation"; }
+
+// As dataset.json holds it.
+nlohmann::ordered_json CurationJson(const CurationCounts& counts);
 
 // DIRECTORY/dataset.json and, beside it, dataset.json.crc32c: its checksum as eight hexadecimal digits. For a foreign
 // format the same as build.json: a record for people and scripts, which nothing reads back.

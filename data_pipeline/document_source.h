@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "data_pipeline/curation/options.h"
 
 namespace ingot {
 
@@ -13,16 +14,18 @@ struct DocumentOptions {
   bool skip_bad_lines = false;        // .jsonl: count lines that cannot be used instead of stopping at the first
   // The largest document. It is held in memory as a whole; simdjson takes less than 4 GiB.
   uint64_t max_document_bytes = (uint64_t{1} << 32) - 1;
+  CurationOptions curation = {};
 };
 
 struct DocumentCounts {
   int64_t files = 0;
-  int64_t ignored_files = 0;  // in a directory, with an ending that is not a document's
-  int64_t documents = 0;
-  int64_t text_bytes = 0;
+  int64_t ignored_files = 0;           // in a directory, with an ending that is not a document's
+  int64_t documents = 0;               // that were not left out
+  int64_t text_bytes = 0;              // of them
   int64_t empty_documents = 0;         // left out: no text
   int64_t bad_lines = 0;               // left out by skip_bad_lines
   int64_t invalid_utf8_documents = 0;  // of plain text, taken byte for byte
+  CurationCounts curation = {};
   bool operator==(const DocumentCounts&) const = default;
 };
 

@@ -8,19 +8,19 @@
 #include <string>
 #include <vector>
 
+#include "data_pipeline/curation/curator.h"
 #include "data_pipeline/document_source.h"
 
 namespace ingot {
 
 class DocumentReader {
  public:
-  // `paths` are read in the order given, each directory recursively and sorted by path (hidden entries and other
-  // endings are passed over there). A path that does not exist, a file with another ending and a directory without
-  // documents are errors.
+  // `paths` are files, directories, patterns and lists, read in the order given (FindDocuments in input_files.h).
+  // options.curation says what is left out; a file without columns where it asks for columns is an error.
   static absl::StatusOr<std::unique_ptr<DocumentReader>> Open(const std::vector<std::string>& paths,
                                                               const DocumentOptions& options);
 
-  // The next document that is not empty replaces `text`; false when there is no more. No document in all the input is
+  // The next document that is not left out replaces `text`; false when there is no more. No document in all the input is
   // an error.
   absl::StatusOr<bool> Next(std::string& text);
 
@@ -34,9 +34,7 @@ class DocumentReader {
 
  private:
   DocumentReader() = default;
-  absl::Status AddPath(const std::string& path);
-  absl::Status AddDirectory(const std::string& path);
-  absl::Status AddFile(const std::string& path);
+  absl::Status NoText() const;
   absl::StatusOr<bool> OpenNextFile();
 
   DocumentOptions options_;
@@ -44,6 +42,7 @@ class DocumentReader {
   std::vector<std::string> files_;
   size_t next_file_ = 0;
   std::unique_ptr<DocumentSource> source_;
+  std::unique_ptr<Curator> curator_;  // null where nothing is left out
   uint64_t input_bytes_ = 0, finished_bytes_ = 0;
 };
 

@@ -89,8 +89,8 @@ absl::StatusOr<VerifyReport> VerifyDirectory(const std::string& directory, int t
   return report;
 }
 
-absl::StatusOr<VerifyReport> VerifyForeign(const std::string& path, ForeignFormat format) {
-  INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(path, format));
+absl::StatusOr<VerifyReport> VerifyForeign(const std::string& path, ForeignFormat format, const MdsOptions& mds) {
+  INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(path, format, mds));
   INGOT_ASSIGN_OR_RETURN(const ForeignReport report, InspectForeign(corpus, 0, 0));
   return VerifyReport{.files = corpus.files(),
                       .bytes = corpus.file_bytes(),
@@ -100,12 +100,13 @@ absl::StatusOr<VerifyReport> VerifyForeign(const std::string& path, ForeignForma
 
 }  // namespace
 
-absl::StatusOr<VerifyReport> VerifyData(const std::string& path, int threads, std::optional<ForeignFormat> format) {
-  if (!format && DirectoryExists(path)) return VerifyDirectory(path, threads);
+absl::StatusOr<VerifyReport> VerifyData(const std::string& path, int threads, std::optional<ForeignFormat> format,
+                                        const MdsOptions& mds) {
+  if (!format && DirectoryExists(path) && !MdsDirectory::Detect(path)) return VerifyDirectory(path, threads);
   if (!format) {
     INGOT_ASSIGN_OR_RETURN(format, DetectForeignFormat(path));
   }
-  if (format) return VerifyForeign(path, *format);
+  if (format) return VerifyForeign(path, *format, mds);
   if (!FileExists(path)) {
     return absl::NotFoundError(absl::StrCat(path, ": no such file or directory; expected a dataset or a shard"));
   }

@@ -21,6 +21,6 @@ struct VerifyReport {
 // an error that names the file. `threads` 0: one a processor. PATH may also be a token file of another trainer, of
 // `format` if one is given: those hold no checksums, so counts, bounds and ids are checked.
 absl::StatusOr<VerifyReport> VerifyData(const std::string& path, int threads = 0,
-                                        std::optional<ForeignFormat> format = std::nullopt);
+                                        std::optional<ForeignFormat> format = std::nullopt, const MdsOptions& mds = {});
 
 }  // namespace ingot

@@ -30,6 +30,7 @@ std::string MegatronPrefix(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::optional<ForeignFormat>> DetectForeignFormat(const std::string& path) {
+  if (MdsDirectory::Detect(path)) return ForeignFormat::kMds;
   if (FileExists(path)) {
     INGOT_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
     INGOT_ASSIGN_OR_RETURN(const std::optional<ForeignFormat> format, FormatOfMagic(file.bytes(), path));
@@ -64,37 +65,59 @@ absl::Status DocumentCutter::Add(std::span<const int32_t> ids) {
 
 absl::Status DocumentCutter::End() { return open() ? Flush(true) : absl::OkStatus(); }
 
-absl::StatusOr<ForeignCorpus> ForeignCorpus::Open(const std::string& path, ForeignFormat format) {
+absl::Status ForeignCorpus::OpenMds(const MdsOptions& options) {
+  INGOT_ASSIGN_OR_RETURN(mds_, MdsDirectory::Open(path_, options));
+  mds_joined_ = options.joined;
+  info_ = {.format = ForeignFormat::kMds,
+           .token = ForeignToken::kI32,
+           .vocabulary = int64_t{1} << 31,
+           .samples = mds_->samples()};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ForeignCorpus> ForeignCorpus::Open(const std::string& path, ForeignFormat format,
+                                                  const MdsOptions& mds) {
+  if (format == ForeignFormat::kMds) {
+    ForeignCorpus corpus(path);
+    INGOT_RETURN_IF_ERROR(corpus.OpenMds(mds));
+    return corpus;
+  }
   const bool indexed = format == ForeignFormat::kMegatron;
   const std::string tokens_path = indexed ? MegatronPrefix(path) + ".bin" : path;
-  INGOT_ASSIGN_OR_RETURN(MappedFile tokens, MappedFile::Open(tokens_path));
-  ForeignCorpus corpus(tokens_path, std::move(tokens));
+  ForeignCorpus corpus(tokens_path);
+  INGOT_ASSIGN_OR_RETURN(corpus.tokens_, MappedFile::Open(tokens_path));
   if (indexed) {
     INGOT_ASSIGN_OR_RETURN(corpus.index_, MappedFile::Open(MegatronPrefix(path) + ".idx"));
     INGOT_RETURN_IF_ERROR(corpus.ReadIndex());
     return corpus;
   }
-  INGOT_ASSIGN_OR_RETURN(corpus.info_, ParseForeignHeader(corpus.tokens_.bytes(), format, tokens_path));
+  INGOT_ASSIGN_OR_RETURN(corpus.info_, ParseForeignHeader(corpus.tokens_->bytes(), format, tokens_path));
   return corpus;
 }
 
 absl::Status ForeignCorpus::ReadIndex() {
   INGOT_ASSIGN_OR_RETURN(info_, ParseMegatronIndex(index_->bytes(), MegatronPrefix(path_) + ".idx"));
-  const auto size = static_cast<int64_t>(tokens_.bytes().size());
+  const auto size = static_cast<int64_t>(tokens_->bytes().size());
   info_.tokens = size / info_.token_bytes();
   if (size % info_.token_bytes() == 0) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(path_, ": ", size, " bytes are no whole number of ids of ",
                                           info_.token_bytes(), " bytes: truncated, or of another index"));
 }
 
+int64_t ForeignCorpus::files() const {
+  if (mds_) return mds_->files();
+  return index_ ? 2 : 1;
+}
+
 int64_t ForeignCorpus::file_bytes() const {
-  return static_cast<int64_t>(tokens_.bytes().size() + (index_ ? index_->bytes().size() : 0));
+  if (mds_) return mds_->file_bytes();
+  return static_cast<int64_t>(tokens_->bytes().size() + (index_ ? index_->bytes().size() : 0));
 }
 
 void ForeignCorpus::Copy(int64_t first, int64_t count, int32_t* ids) const {
   INGOT_CHECK(first >= 0 && count >= 0 && count <= info_.tokens - first, "tokens %lld + %lld of %lld",
               static_cast<long long>(first), static_cast<long long>(count), static_cast<long long>(info_.tokens));
-  const std::byte* tokens = tokens_.bytes().data() + info_.tokens_offset + first * info_.token_bytes();
+  const std::byte* tokens = tokens_->bytes().data() + info_.tokens_offset + first * info_.token_bytes();
   if (info_.token_bytes() == 4) {
     if (count > 0) std::memcpy(ids, tokens, static_cast<size_t>(count) * 4);
   } else {
@@ -160,6 +183,12 @@ absl::Status ForeignCorpus::CutByIndex(DocumentCutter& cutter, int64_t vocabular
 
 absl::Status ForeignCorpus::CutInto(DocumentCutter& cutter, int64_t vocabulary) const {
   vocabulary = std::min(vocabulary, info_.vocabulary);
+  if (mds_) {
+    return mds_->ForEachSample(vocabulary, [&](std::span<const int32_t> ids) -> absl::Status {
+      INGOT_RETURN_IF_ERROR(cutter.Add(ids));
+      return mds_joined_ ? absl::OkStatus() : cutter.End();
+    });
+  }
   return index_ ? CutByIndex(cutter, vocabulary) : CutRange({.count = info_.tokens}, vocabulary, cutter);
 }
 

@@ -13,18 +13,19 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/base/file.h"
+#include "data_pipeline/foreign/mds.h"
 
 namespace ingot {
 
-enum class ForeignFormat { kMegatron, kLlmC, kNanoGpt, kLlmq };
+enum class ForeignFormat { kMegatron, kLlmC, kNanoGpt, kLlmq, kMds };
 enum class ForeignToken { kU16, kI32, kU32 };
 
-// "megatron", "llm.c", "nanogpt", "llmq".
+// "megatron", "llm.c", "nanogpt", "llmq", "mds".
 const char* Name(ForeignFormat format);
 const char* Name(ForeignToken token);
 absl::StatusOr<ForeignFormat> ParseForeignFormat(absl::string_view name);
 
-// The format that the first bytes of PATH (for Megatron: of its .idx) name; none for raw tokens and for what is not
+// The format that the first bytes of PATH (for Megatron: of its .idx; for MDS: of its index.json) name; none for raw tokens and for what is not
 // tokens at all. Files that are known but cannot be read, fairseq's say, are errors.
 absl::StatusOr<std::optional<ForeignFormat>> DetectForeignFormat(const std::string& path);
 
@@ -39,6 +40,7 @@ struct ForeignInfo {
   bool separator_before = false;          // it stands before each document, and files may begin inside a document
   bool has_masks = false;                 // LLMQ: a loss mask follows the tokens
   int64_t sequences = 0, documents = 0;   // Megatron: of the index
+  int64_t samples = 0;                    // MDS: of the index; how many tokens they are is not known
 
   int64_t token_bytes() const { return token == ForeignToken::kU16 ? 2 : 4; }
 };
@@ -75,17 +77,17 @@ class DocumentCutter {
 
 class ForeignCorpus {
  public:
-  // PATH is a file of `format`; for Megatron its .idx, its .bin, or both without the ending.
-  static absl::StatusOr<ForeignCorpus> Open(const std::string& path, ForeignFormat format);
+  // PATH is a file of `format`; for Megatron its .idx, its .bin, or both without the ending; for MDS the directory.
+  static absl::StatusOr<ForeignCorpus> Open(const std::string& path, ForeignFormat format, const MdsOptions& mds = {});
 
   const ForeignInfo& info() const { return info_; }
   const std::string& path() const { return path_; }
-  int64_t files() const { return index_ ? 2 : 1; }
+  int64_t files() const;
   int64_t file_bytes() const;
 
   // Ids [first, first + count) of the file of tokens, unchecked: an id of 2^31 or more comes out negative.
   void Copy(int64_t first, int64_t count, int32_t* ids) const;
-  // Hands all ids to `cutter`, and for Megatron the ends of documents. The last document of other formats stays open:
+  // Hands all ids to `cutter`, and for Megatron and MDS the ends of documents. The last document of other formats stays open:
   // the next file may continue it. An id outside [0, vocabulary) is an error that names file, place and id.
   absl::Status CutInto(DocumentCutter& cutter, int64_t vocabulary) const;
   // Whether the first token continues the last document of the file before.
@@ -98,15 +100,18 @@ class ForeignCorpus {
   absl::StatusOr<Range> Sequence(int64_t s) const;
 
  private:
-  ForeignCorpus(std::string path, MappedFile tokens) : path_(std::move(path)), tokens_(std::move(tokens)) {}
+  explicit ForeignCorpus(std::string path) : path_(std::move(path)) {}
+  absl::Status OpenMds(const MdsOptions& options);
   absl::Status ReadIndex();
   absl::Status CutRange(Range range, int64_t vocabulary, DocumentCutter& cutter) const;
   absl::Status CutByIndex(DocumentCutter& cutter, int64_t vocabulary) const;
 
   std::string path_;
   ForeignInfo info_;
-  MappedFile tokens_;
-  std::optional<MappedFile> index_;
+  std::optional<MappedFile> tokens_;  // none for MDS
+  std::optional<MappedFile> index_;   // of Megatron
+  std::optional<MdsDirectory> mds_;
+  bool mds_joined_ = false;
 };
 
 }  // namespace ingot

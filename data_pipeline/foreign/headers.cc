@@ -103,7 +103,7 @@ const char* MegatronType(uint8_t code) {
 }  // namespace
 
 const char* Name(ForeignFormat format) {
-  constexpr const char* kNames[] = {"megatron", "llm.c", "nanogpt", "llmq"};
+  constexpr const char* kNames[] = {"megatron", "llm.c", "nanogpt", "llmq", "mds"};
   return kNames[static_cast<size_t>(format)];
 }
 
@@ -113,11 +113,12 @@ const char* Name(ForeignToken token) {
 }
 
 absl::StatusOr<ForeignFormat> ParseForeignFormat(absl::string_view name) {
-  for (const ForeignFormat format :
-       {ForeignFormat::kMegatron, ForeignFormat::kLlmC, ForeignFormat::kNanoGpt, ForeignFormat::kLlmq}) {
+  for (const ForeignFormat format : {ForeignFormat::kMegatron, ForeignFormat::kLlmC, ForeignFormat::kNanoGpt,
+                                     ForeignFormat::kLlmq, ForeignFormat::kMds}) {
     if (name == Name(format)) return format;
   }
-  return absl::InvalidArgumentError(absl::StrCat("format '", name, "': expected megatron, llm.c, nanogpt or llmq"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("format '", name, "': expected megatron, llm.c, nanogpt, llmq or mds"));
 }
 
 absl::StatusOr<std::optional<ForeignFormat>> FormatOfMagic(std::span<const std::byte> bytes, const std::string& path) {

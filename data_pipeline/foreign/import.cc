@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "data_pipeline/hash.h"
+#include "data_pipeline/input_files.h"
 #include "data_pipeline/token_sink.h"
 
 namespace ingot {
@@ -14,15 +15,16 @@ class Import {
          DatasetManifest& manifest)
       : options_(options), tokenizer_(tokenizer), directory_(directory), manifest_(manifest) {}
 
-  absl::Status Run(ForeignFormat format) {
+  absl::Status Run(ForeignFormat format, const MdsOptions& mds) {
     INGOT_ASSIGN_OR_RETURN(sinks_, OpenTokenSinks(options_.format, {.directory = directory_,
                                                                     .vocabulary = manifest_.vocabulary,
                                                                     .end_of_text = manifest_.end_of_text,
                                                                     .shard_tokens = options_.shard_tokens}));
     std::vector<int32_t> separators;
     DocumentCutter cutter({}, [](const ForeignPiece&) { return absl::OkStatus(); });
-    for (const std::string& path : options_.inputs) {
-      INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(path, format));
+    INGOT_ASSIGN_OR_RETURN(const std::vector<std::string> inputs, ExpandNames(options_.inputs));
+    for (const std::string& path : inputs) {
+      INGOT_ASSIGN_OR_RETURN(const ForeignCorpus corpus, ForeignCorpus::Open(path, format, mds));
       if (corpus.info().has_masks) {
         return absl::UnimplementedError(absl::StrCat(path, ": has loss masks, which datasets do not keep"));
       }
@@ -40,7 +42,7 @@ class Import {
       INGOT_RETURN_IF_ERROR(sink.Finish());
       manifest_.split(split) = sink.entry();
     }
-    manifest_.counts.files = static_cast<int64_t>(options_.inputs.size());
+    manifest_.counts.files = static_cast<int64_t>(inputs.size());
     return absl::OkStatus();
   }
 
@@ -87,9 +89,10 @@ std::vector<int32_t> SeparatorsFor(const ForeignInfo& info, const Tokenizer& tok
 }
 
 absl::StatusOr<DatasetManifest> ImportDataset(const BuildOptions& options, ForeignFormat format,
-                                              const Tokenizer& tokenizer, const TextEncoder& encoder) {
+                                              const Tokenizer& tokenizer, const TextEncoder& encoder,
+                                              const MdsOptions& mds) {
   return WriteDataset(options, encoder, [&](const std::string& directory, DatasetManifest& manifest) {
-    return Import(options, tokenizer, directory, manifest).Run(format);
+    return Import(options, tokenizer, directory, manifest).Run(format, mds);
   });
 }
 

@@ -13,6 +13,7 @@ absl::StatusOr<ForeignReport> InspectForeign(const ForeignCorpus& corpus, int sa
   contents.shards = 1;
   int64_t length = 0;
   DocumentCutter cutter({corpus.info().separator}, [&](const ForeignPiece& piece) {
+    if (corpus.info().format == ForeignFormat::kMds) contents.tokens += static_cast<int64_t>(piece.ids.size());
     report.largest_id = std::max<int64_t>(report.largest_id, *std::max_element(piece.ids.begin(), piece.ids.end()));
     if (piece.begins && static_cast<int>(contents.samples.size()) < samples) {
       const auto shown = piece.ids.first(std::min(piece.ids.size(), static_cast<size_t>(sample_tokens)));
