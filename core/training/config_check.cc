@@ -61,6 +61,7 @@ void CheckTokens(const RunConfig& config, Checker& check) {
   const int64_t tokens = config.training().tokens_per_step();
   check.Whole("data.sequence_length", T, 1, int64_t{1} << 20);
   check.Whole("training.micro_batch", B, 1, 65536);
+  check.Real("training.deadline_scale", config.training().deadline_scale(), 0, false, 1000, false);
   check.Whole("training.tokens_per_step", tokens, 0, int64_t{1} << 40);
   if (B < 1 || T < 1 || B > 65536 || T > (int64_t{1} << 20)) return;
   check.Rule(tokens % (B * T) == 0,

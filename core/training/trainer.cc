@@ -9,6 +9,7 @@
 #include "core/model/dims.h"
 #include "core/training/evaluate.h"
 #include "core/training/stop.h"
+#include "distributed/exit_codes.h"
 
 namespace ingot {
 namespace {
@@ -22,6 +23,18 @@ bool Divides(int64_t every, int64_t step) { return every > 0 && step % every == 
 }  // namespace
 
 absl::Status Trainer::Run() {
+  const absl::Status status = TrainToTheEnd();
+  const bool unfinished = status.ok() && state_.step < config_.training().steps();
+  watch_.End(unfinished    ? ExitCodeOfStop(StopSignal())
+             : status.ok() ? 0
+                           : ExitCodeOf(status),
+             std::string(status.message()));
+  return status;
+}
+
+absl::Status Trainer::TrainToTheEnd() {
+  if (!watch_note_.empty()) progress_.Say(watch_note_);
+  Enter(Phase::kStart);
   INGOT_RETURN_IF_ERROR(ResumeFromNewestValid());
   StopSignals signals;
   while (state_.step < config_.training().steps() && StopSignal() == 0) {
@@ -39,6 +52,7 @@ absl::Status Trainer::Run() {
 // Forward and backward of all micro-batches. Every batch is read before the first is computed: the weight of a target
 // in the gradient, 1 / targets of the whole step, is known only then.
 absl::StatusOr<Trainer::StepResult> Trainer::Step() {
+  Enter(Phase::kData);
   const int64_t targets = ReadMicroBatches();
   INGOT_RETURN_IF_ERROR(data_.training->status());
   const float scale = 1.0f / static_cast<float>(targets);
@@ -47,6 +61,7 @@ absl::StatusOr<Trainer::StepResult> Trainer::Step() {
   double nats = 0;
   std::string where;
   for (int64_t micro = 0; micro < micros; ++micro) {
+    Enter(Phase::kCompute);
     const ModelInput input = InputOf(micro_batches_[micro], config_.data().mask_documents());
     INGOT_ASSIGN_OR_RETURN(const double sum, model_->Accumulate(input, scale, config_.model().z_loss()));
     if (!std::isfinite(sum) && std::isfinite(nats)) where = absl::StrCat("micro-batch ", micro + 1, " of ", micros);
@@ -68,6 +83,7 @@ int64_t Trainer::ReadMicroBatches() {
 }
 
 void Trainer::ApplyUpdate(const StepResult& result) {
+  Enter(Phase::kOptimizer);
   ++state_.step;
   ++state_.updates;
   optimizer_.Apply(state_.updates, LearningRate(schedule_, state_.step), result.gradient_norm);
@@ -94,6 +110,7 @@ absl::Status Trainer::Record(const StepResult& result, double learning_rate, dou
 
 absl::Status Trainer::Validate() {
   if (data_.validation == nullptr) return absl::OkStatus();
+  Enter(Phase::kValidate);
   const auto start = std::chrono::steady_clock::now();
   const int64_t T = config_.data().sequence_length();
   const int64_t windows = (config_.validation().tokens() + T - 1) / T;
@@ -110,6 +127,7 @@ absl::Status Trainer::Validate() {
 
 absl::Status Trainer::Save() {
   if (saved_step_ == state_.step) return absl::OkStatus();
+  Enter(Phase::kSave);
   INGOT_RETURN_IF_ERROR(host_state_.Download());
   const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
   const CheckpointContents contents = {.dims = model_->dims(),

@@ -18,6 +18,7 @@
 #include "core/training/optimizer.h"
 #include "core/training/progress.h"
 #include "core/training/run_directory.h"
+#include "core/training/run_watch.h"
 #include "core/training/schedule.h"
 #include "tokenizer/tokenizer.h"
 
@@ -52,6 +53,8 @@ class Trainer {
   struct Parts;  // what Create() has made
   explicit Trainer(Parts parts);
 
+  absl::Status TrainToTheEnd();
+  void Enter(Phase phase) { watch_.Enter(state_.step + 1, phase); }
   absl::Status ResumeFromNewestValid();
   absl::StatusOr<StepResult> Step();
   void ApplyUpdate(const StepResult& result);
@@ -73,6 +76,8 @@ class Trainer {
 
   RunConfig config_;
   RunDirectory directory_;
+  std::string watch_note_;
+  RunWatch watch_;
   TrainingData data_;
   Tokenizer tokenizer_;
   std::unique_ptr<Model> model_;

@@ -127,6 +127,12 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
 Trainer::Trainer(Parts parts)
     : config_(std::move(parts.config)),
       directory_(std::move(parts.directory)),
+      watch_({.run_directory = directory_.path(),
+              .rank = 0,
+              .ranks = 1,
+              .deadline_scale = config_.training().deadline_scale(),
+              .tell = {}},
+             watch_note_),
       data_(std::move(parts.data)),
       tokenizer_(std::move(parts.tokenizer)),
       model_(std::move(parts.model)),

@@ -19,6 +19,7 @@ void AddSampleCorpusCommand(CLI::App& app);
 void AddTokenizerCommand(CLI::App& app);
 void AddDataCommand(CLI::App& app);
 void AddTrainCommand(CLI::App& app);
+void AddDoctorCommand(CLI::App& app);
 void AddEvalCommand(CLI::App& app);
 void AddGenerateCommand(CLI::App& app);
 void AddExportCommand(CLI::App& app);
