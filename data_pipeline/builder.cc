@@ -13,7 +13,7 @@
 #include "data_pipeline/documents.h"
 #include "data_pipeline/hash.h"
 #include "data_pipeline/ordered_pipeline.h"
-#include "data_pipeline/split_writer.h"
+#include "data_pipeline/token_sink.h"
 #include "tokenizer/tokenizer.h"
 
 namespace ingot {
@@ -28,11 +28,13 @@ constexpr const char* kTokenizerFiles[] = {kTokenizerJson, "tokenizer_config.jso
 class BuildPass {
  public:
   BuildPass(const BuildOptions& options, const TextEncoder& encoder, const std::string& directory)
-      : options_(options),
-        encoder_(encoder),
-        writers_{NewWriter(directory, Split::kTraining), NewWriter(directory, Split::kValidation)} {}
+      : options_(options), encoder_(encoder), directory_(directory) {}
 
   absl::Status Run(const SplitRule& rule) {
+    INGOT_ASSIGN_OR_RETURN(sinks_, OpenTokenSinks(options_.format, {.directory = directory_,
+                                                                    .vocabulary = encoder_.vocabulary,
+                                                                    .end_of_text = encoder_.end_of_text,
+                                                                    .shard_tokens = options_.shard_tokens}));
     INGOT_ASSIGN_OR_RETURN(auto reader, DocumentReader::Open(options_.inputs, options_.documents));
     for (const std::string& file : reader->files()) sources_.push_back({.path = file});
     progress_ = {.second_pass = rule.tail_from >= 0, .input_bytes = reader->input_bytes()};
@@ -45,7 +47,7 @@ class BuildPass {
         [&](int worker, DocumentBatch& batch) { Encode(encoders[static_cast<size_t>(worker)], batch); },
         [&](DocumentBatch& batch) { return Write(batch); });
     INGOT_RETURN_IF_ERROR(pipeline.Run());
-    for (SplitWriter& writer : writers_) INGOT_RETURN_IF_ERROR(writer.Finish());
+    for (const auto& sink : sinks_) INGOT_RETURN_IF_ERROR(sink->Finish());
     counts_ = batches.reader().counts();
     return absl::OkStatus();
   }
@@ -53,14 +55,11 @@ class BuildPass {
   void FillManifest(DatasetManifest& manifest) {
     manifest.counts = counts_;
     manifest.sources = std::move(sources_);
-    for (const Split split : kSplits) manifest.split(split) = writer(split).entry();
+    for (const Split split : kSplits) manifest.split(split) = sink(split).entry();
   }
 
  private:
-  SplitWriter NewWriter(const std::string& directory, Split split) const {
-    return SplitWriter(directory, split, encoder_.vocabulary, encoder_.end_of_text, options_.shard_tokens);
-  }
-  SplitWriter& writer(Split split) { return writers_[static_cast<size_t>(split)]; }
+  TokenSink& sink(Split split) { return *sinks_[static_cast<size_t>(split)]; }
 
   static void Encode(const TextEncoder::Encode& encode, DocumentBatch& batch) {
     batch.ids.clear();
@@ -75,7 +74,7 @@ class BuildPass {
   absl::Status Write(const DocumentBatch& batch) {
     size_t text_begin = 0, ids_begin = 0;
     for (const DocumentPiece& piece : batch.pieces) {
-      SplitWriter& out = writer(piece.split);
+      TokenSink& out = sink(piece.split);
       const auto bytes = static_cast<int64_t>(piece.text_end - text_begin);
       INGOT_RETURN_IF_ERROR(out.Append(std::span(batch.ids).subspan(ids_begin, piece.ids_end - ids_begin)));
       out.AddTextBytes(bytes);
@@ -102,7 +101,8 @@ class BuildPass {
 
   const BuildOptions& options_;
   const TextEncoder& encoder_;
-  std::array<SplitWriter, 2> writers_;
+  const std::string directory_;
+  TokenSinks sinks_;
   std::vector<SourceEntry> sources_;
   DocumentCounts counts_;
   BuildProgress progress_;
@@ -160,8 +160,10 @@ absl::Status CheckOptions(const BuildOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("validation fraction ", options.validation_fraction, ": expected 0 (none) to 0.5"));
   }
-  if (options.shard_tokens < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("shards of ", options.shard_tokens, " tokens: expected at least 1"));
+  const int64_t most = options.format == kDatasetFormat ? INT64_MAX : INT32_MAX;  // others count in 32 bits
+  if (options.shard_tokens < 1 || options.shard_tokens > most) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("shards of ", options.shard_tokens, " tokens: expected 1 to ", most, " for ", options.format));
   }
   if (FileExists(options.output) || DirectoryExists(options.output)) {
     return absl::AlreadyExistsError(
@@ -205,6 +207,7 @@ absl::StatusOr<DatasetManifest> WriteDataset(const BuildOptions& given, const Te
   INGOT_RETURN_IF_ERROR(CreateDirectories(directory));
   absl::Cleanup remove = [&] { RemoveRecursively(directory).IgnoreError(); };
   DatasetManifest manifest;
+  manifest.format = options.format;
   manifest.vocabulary = encoder.vocabulary;
   manifest.end_of_text = encoder.end_of_text;
   manifest.options = options.documents;

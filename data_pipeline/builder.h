@@ -36,11 +36,13 @@ struct BuildOptions {
   std::vector<std::string> inputs;  // files and directories (documents.h)
   DocumentOptions documents = {};
   std::string output;  // must not exist
+  // What is written: a dataset, or the token files of another trainer ("megatron", "llm.c", "nanogpt").
+  std::string format = kDatasetFormat;
   // Share of the documents that validate, chosen by the hash of their text; 0 for none. If a split then has no document
   // or less than a quarter of its share of the text (a few documents only), the input is read a second time and the
   // last part of the text validates instead.
   double validation_fraction = 0.05;
-  int64_t shard_tokens = int64_t{128} << 20;
+  int64_t shard_tokens = int64_t{128} << 20;                // of one file, where the format has several
   size_t batch_bytes = size_t{1} << 20;                     // text handed to a thread at once
   int threads = 0;                                          // 0: one a processor
   std::function<void(const BuildProgress&)> progress = {};  // called often, from one thread
@@ -50,7 +52,7 @@ struct BuildOptions {
 // leaves nothing at `output`.
 absl::StatusOr<DatasetManifest> BuildDataset(const BuildOptions& options, const TextEncoder& encoder);
 
-// The same around other contents: `fill` writes shards into `directory` and their counts into `manifest`.
+// The same around other contents: `fill` writes files into `directory` and their counts into `manifest`.
 using FillDataset = std::function<absl::Status(const std::string& directory, DatasetManifest& manifest)>;
 absl::StatusOr<DatasetManifest> WriteDataset(const BuildOptions& options, const TextEncoder& encoder,
                                              const FillDataset& fill);

@@ -18,7 +18,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kVersion = 1;
 constexpr char kFileName[] = "dataset.json";
-constexpr char kChecksumName[] = "dataset.json.crc32c";
+constexpr char kForeignFileName[] = "build.json";
+constexpr char kChecksumEnding[] = ".crc32c";
 
 Json ToJson(const FileEntry& file) {
   return {{"file", file.name}, {"bytes", file.bytes}, {"crc32c", absl::StrFormat("%08x", file.crc32c)}};
@@ -61,7 +62,7 @@ Json ToJson(const DatasetManifest& manifest) {
                        {"tokens", source.tokens},
                        {"text_bytes", source.text_bytes}});
   }
-  return {{"format", "ingot dataset"},
+  return {{"format", manifest.format},
           {"version", kVersion},
           {"tokenizer", std::move(tokenizer)},
           {"options",
@@ -206,6 +207,8 @@ absl::StatusOr<DatasetManifest> FromJson(const Field& root) {
   DatasetManifest manifest;
   int64_t version = 0;
   INGOT_RETURN_IF_ERROR(root.Read("version", version));
+  INGOT_RETURN_IF_ERROR(root.Read("format", manifest.format));
+  if (manifest.format != kDatasetFormat) return root.Wrong(absl::StrCat("format \"", kDatasetFormat, "\""));
   if (version != kVersion) return root.Wrong(absl::StrCat("version ", kVersion, ", found ", version));
   INGOT_ASSIGN_OR_RETURN(const Field tokenizer, root.At("tokenizer"));
   INGOT_RETURN_IF_ERROR(ReadTokenizer(tokenizer, manifest));
@@ -231,8 +234,9 @@ std::string ChecksumLine(const std::string& text) {
 absl::Status WriteManifest(const DatasetManifest& manifest, const std::string& directory) {
   // Paths come from the command line and need not be UTF-8.
   const std::string text = ToJson(manifest).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-  INGOT_RETURN_IF_ERROR(WriteFileAtomically(JoinPath(directory, kFileName), text));
-  return WriteFileAtomically(JoinPath(directory, kChecksumName), ChecksumLine(text));
+  const std::string path = JoinPath(directory, manifest.format == kDatasetFormat ? kFileName : kForeignFileName);
+  INGOT_RETURN_IF_ERROR(WriteFileAtomically(path, text));
+  return WriteFileAtomically(path + kChecksumEnding, ChecksumLine(text));
 }
 
 absl::StatusOr<DatasetManifest> ReadManifest(const std::string& directory) {
@@ -242,11 +246,11 @@ absl::StatusOr<DatasetManifest> ReadManifest(const std::string& directory) {
                                             "; expected a directory made by 'ingot data build'"));
   }
   INGOT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  INGOT_ASSIGN_OR_RETURN(const std::string checksum, ReadFile(JoinPath(directory, kChecksumName), 64));
+  INGOT_ASSIGN_OR_RETURN(const std::string checksum, ReadFile(path + kChecksumEnding, 64));
   if (checksum != ChecksumLine(text)) {
     return absl::DataLossError(absl::StrCat(path, ": its checksum is ", absl::StripAsciiWhitespace(ChecksumLine(text)),
-                                            ", not as ", kChecksumName,
-                                            " says; build the dataset again with 'ingot data build'"));
+                                            ", not as the ", kChecksumEnding,
+                                            " file beside it says; build the dataset again with 'ingot data build'"));
   }
   INGOT_ASSIGN_OR_RETURN(const Json json, ParseOrderedJson(text, path));
   return FromJson(Field(json, absl::StrCat(path, ": ")));

@@ -38,7 +38,11 @@ struct SourceEntry {
   int64_t text_bytes = 0;
 };
 
+// What Dataset opens; the name of a foreign format (foreign/corpus.h) where token files of another trainer were made.
+inline constexpr char kDatasetFormat[] = "ingot dataset";
+
 struct DatasetManifest {
+  std::string format = kDatasetFormat;
   int64_t vocabulary = 0;
   int32_t end_of_text = 0;
   uint64_t tokenizer_hash = 0;  // HashBytes of tokenizer.json
@@ -59,7 +63,8 @@ struct DatasetManifest {
 inline constexpr Split kSplits[] = {Split::kTraining, Split::kValidation};
 inline const char* Name(Split split) { return split == Split::kTraining ? "training" : "validation"; }
 
-// DIRECTORY/dataset.json and, beside it, dataset.json.crc32c: its checksum as eight hexadecimal digits.
+// DIRECTORY/dataset.json and, beside it, dataset.json.crc32c: its checksum as eight hexadecimal digits. For a foreign
+// format the same as build.json: a record for people and scripts, which nothing reads back.
 absl::Status WriteManifest(const DatasetManifest& manifest, const std::string& directory);
 absl::StatusOr<DatasetManifest> ReadManifest(const std::string& directory);
 

@@ -8,18 +8,11 @@
 
 namespace ingot {
 
-SplitWriter::SplitWriter(std::string directory, Split split, int64_t vocabulary, int32_t end_of_text,
-                         int64_t shard_tokens)
-    : directory_(std::move(directory)),
-      split_(split),
-      vocabulary_(vocabulary),
-      end_of_text_(end_of_text),
-      shard_tokens_(shard_tokens) {}
-
 absl::Status SplitWriter::OpenShard() {
-  const std::string name = absl::StrFormat("%s-%05d.shard", Name(split_), entry_.shards.size());
+  const std::string name = absl::StrFormat("%s-%05d.shard", Name(options_.split), entry_.shards.size());
   entry_.shards.push_back({.file = {.name = name}});
-  INGOT_ASSIGN_OR_RETURN(shard_, ShardWriter::Create(JoinPath(directory_, name), vocabulary_, end_of_text_));
+  INGOT_ASSIGN_OR_RETURN(
+      shard_, ShardWriter::Create(JoinPath(options_.directory, name), options_.vocabulary, options_.end_of_text));
   return absl::OkStatus();
 }
 
@@ -37,9 +30,9 @@ absl::Status SplitWriter::CloseShard() {
 absl::Status SplitWriter::Append(std::span<const int32_t> ids) {
   while (!ids.empty()) {
     // A full shard stays open until a token comes: the end of a document belongs to the shard of its last token.
-    if (shard_ && shard_->info().tokens == shard_tokens_) INGOT_RETURN_IF_ERROR(CloseShard());
+    if (shard_ && shard_->info().tokens == options_.shard_tokens) INGOT_RETURN_IF_ERROR(CloseShard());
     if (!shard_) INGOT_RETURN_IF_ERROR(OpenShard());
-    const auto room = static_cast<size_t>(shard_tokens_ - shard_->info().tokens);
+    const auto room = static_cast<size_t>(options_.shard_tokens - shard_->info().tokens);
     const size_t count = std::min(room, ids.size());
     INGOT_RETURN_IF_ERROR(shard_->Append(ids.first(count)));
     entry_.tokens += static_cast<int64_t>(count);
@@ -49,7 +42,7 @@ absl::Status SplitWriter::Append(std::span<const int32_t> ids) {
 }
 
 absl::Status SplitWriter::EndDocument() {
-  INGOT_RETURN_IF_ERROR(Append({&end_of_text_, 1}));
+  INGOT_RETURN_IF_ERROR(Append({&options_.end_of_text, 1}));
   shard_->EndDocument();
   ++entry_.documents;
   return absl::OkStatus();

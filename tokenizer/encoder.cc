@@ -7,7 +7,6 @@
 
 #include "core/base/check.h"
 #include "tokenizer/encoding_tables.h"
-#include "tokenizer/long_piece_cache.h"
 #include "tokenizer/merging.h"
 #include "tokenizer/model.h"
 #include "tokenizer/normalization.h"
@@ -50,11 +49,6 @@ inline PieceKey MakeKey(const char* p, size_t size, const char* end) {
   return {words[0], words[1] | static_cast<uint64_t>(size) << 56};
 }
 
-// No piece of the first cache has this key; `low` is the hash for the second one.
-inline PieceKey LongKey(absl::string_view piece) {
-  return {piece.size() <= LongPieceCache::kLongest ? LongPieceCache::HashOf(piece) : 0, 0};
-}
-
 inline size_t SetOf(const PieceKey& key) {
   const auto product =
       static_cast<unsigned __int128>(key.low ^ 0x9E3779B97F4A7C15ull) * (key.high * 2 + 0xD1B54A32D192ED03ull);
@@ -76,17 +70,15 @@ struct Encoder::State {
   void EncodeBatch(absl::string_view text, size_t begin, size_t count, std::vector<int32_t>& ids);
   // The ids of a piece by the table of whole tokens or by merging.
   void EncodeAnew(absl::string_view piece, std::vector<int32_t>& ids);
-  // The same, through the second cache.
-  void EncodeLong(absl::string_view piece, uint64_t hash, std::vector<int32_t>& ids);
-  // Appends the ids of a piece that the cache does not hold; `key` is MakeKey's or LongKey's.
+  // Appends the ids of a piece that the cache does not hold.
   void EncodeMiss(absl::string_view piece, const PieceKey& key, std::vector<int32_t>& ids);
 
   std::shared_ptr<const EncodingTables> tables;
   std::unique_ptr<CacheSet[]> sets;
   std::array<size_t, kBatch> ends;
   std::array<PieceKey, kBatch> keys;
-  LongPieceCache long_pieces;
   MergeScratch scratch;
+  BacktrackingScratch backtracking_scratch;
   std::string normalized;
 };
 
@@ -119,8 +111,7 @@ void Encoder::State::EncodeBatch(absl::string_view text, size_t begin, size_t co
       keys[i] = MakeKey(piece.data(), piece.size(), end);
       __builtin_prefetch(&sets[SetOf(keys[i])]);
     } else {
-      keys[i] = LongKey(piece);
-      long_pieces.Prefetch(keys[i].low);
+      keys[i] = {};
     }
     at = ends[i];
   }
@@ -149,21 +140,15 @@ void Encoder::State::EncodeAnew(absl::string_view piece, std::vector<int32_t>& i
   const int32_t whole = tables->whole_pieces.Find(piece);
   if (whole >= 0) {
     ids.push_back(whole);
+  } else if (tables->backtracking) {
+    tables->backtracking->Encode(piece, backtracking_scratch, ids);
   } else {
-    MergePiece(tables->byte_ids, tables->pairs, &*tables->starts, piece, scratch, ids);
+    MergePiece(tables->byte_ids, tables->pairs, piece, scratch, ids);
   }
 }
 
-void Encoder::State::EncodeLong(absl::string_view piece, uint64_t hash, std::vector<int32_t>& ids) {
-  if (long_pieces.Find(piece, hash, ids)) return;
-  const size_t first = ids.size();
-  EncodeAnew(piece, ids);
-  long_pieces.Insert(piece, hash, std::span<const int32_t>(ids).subspan(first));
-}
-
 void Encoder::State::EncodeMiss(absl::string_view piece, const PieceKey& key, std::vector<int32_t>& ids) {
-  if (piece.size() > LongPieceCache::kLongest) return EncodeAnew(piece, ids);
-  if (piece.size() > kMaxCachedBytes) return EncodeLong(piece, key.low, ids);
+  if (piece.size() > kMaxCachedBytes) return EncodeAnew(piece, ids);
   const size_t first = ids.size();
   EncodeAnew(piece, ids);
   const size_t count = ids.size() - first;

@@ -4,7 +4,6 @@
 #include <bit>
 
 #include "absl/hash/hash.h"
-#include "tokenizer/merging.h"
 
 namespace ingot {
 namespace {
@@ -12,22 +11,6 @@ namespace {
 size_t HashOf(absl::string_view piece) { return absl::Hash<absl::string_view>()(piece); }
 
 }  // namespace
-
-PairTable::PairTable(const std::vector<Merge>& merges)
-    : merges_(merges.size()), mask_(std::bit_ceil(2 * merges.size() + 2) - 1), entries_(mask_ + 1) {
-  const uint64_t bits = std::bit_ceil(8 * merges.size() + 64);
-  filter_shift_ = 64 - std::countr_zero(bits);
-  filter_.resize(bits / 64);
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const Merge& merge = merges[rank];
-    const uint64_t hash = Hash(merge.left, merge.right);
-    const uint64_t bit = hash >> filter_shift_;
-    filter_[bit / 64] |= uint64_t{1} << (bit % 64);
-    size_t slot = Slot(hash);
-    while (entries_[slot].left >= 0) slot = (slot + 1) & mask_;
-    entries_[slot] = {merge.left, merge.right, static_cast<int32_t>(rank), merge.result};
-  }
-}
 
 WholePieceTable::WholePieceTable(const std::vector<std::string>& tokens)
     : tokens_(tokens), mask_(std::bit_ceil(2 * tokens.size() + 2) - 1), slots_(mask_ + 1, -1) {}
@@ -59,15 +42,11 @@ EncodingTables::EncodingTables(std::shared_ptr<const TokenizerModel> of)
     const std::string& token = model->tokens[id];
     if (token.size() == 1 && IsOrdinary(*model, id)) byte_ids[static_cast<uint8_t>(token[0])] = id;
   }
-  starts.emplace(*model, byte_ids, pairs);
-  // A vocabulary may hold tokens that no merges reach (imports do): those must not be found by their bytes.
-  MergeScratch scratch;
-  std::vector<int32_t> ids;
+  if (Backtracking::Serves(*model)) backtracking.emplace(*model, pairs);
+  if (!model->whole_piece_first) return;
   for (int32_t id = 0; id < tokens; ++id) {
-    if (!IsOrdinary(*model, id)) continue;
-    ids.clear();
-    MergePiece(byte_ids, pairs, &*starts, model->tokens[id], scratch, ids);
-    if (model->whole_piece_first || (ids.size() == 1 && ids[0] == id)) whole_pieces.Insert(id);
+    const bool found_by_merging = backtracking && backtracking->IsOwn(id);
+    if (IsOrdinary(*model, id) && !found_by_merging) whole_pieces.Insert(id);
   }
 }
 

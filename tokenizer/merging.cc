@@ -208,14 +208,6 @@ void MergeByScan(const std::array<int32_t, 256>& byte_ids, const PairTable& pair
   ScanMerger(pairs, scratch.scan).Run(piece.size(), ids);
 }
 
-bool MergeByScan(const CharStarts& starts, const PairTable& pairs, absl::string_view piece, MergeScratch& scratch,
-                 std::vector<int32_t>& ids) {
-  const size_t size = starts.Begin(piece, scratch.scan.ids.data());
-  if (size == 0 || size > kScanLimit) return false;
-  ScanMerger(pairs, scratch.scan).Run(size, ids);
-  return true;
-}
-
 void MergeByNarrowBuckets(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
                           MergeScratch& scratch, std::vector<int32_t>& ids) {
   BucketMerger(pairs, scratch.ids, scratch.narrow).Run(byte_ids, piece, ids);
@@ -226,14 +218,10 @@ void MergeByWideBuckets(const std::array<int32_t, 256>& byte_ids, const PairTabl
   BucketMerger(pairs, scratch.ids, scratch.wide).Run(byte_ids, piece, ids);
 }
 
-void MergePiece(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, const CharStarts* starts,
-                absl::string_view piece, MergeScratch& scratch, std::vector<int32_t>& ids) {
+void MergePiece(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
+                MergeScratch& scratch, std::vector<int32_t>& ids) {
   if (piece.empty()) return;
-  const bool may_scan = pairs.merges() <= kScanRanks;
-  if (may_scan && starts != nullptr && piece.size() <= kScanBytes && MergeByScan(*starts, pairs, piece, scratch, ids)) {
-    return;
-  }
-  if (may_scan && piece.size() <= kScanLimit) {
+  if (pairs.merges() <= kScanRanks && piece.size() <= kScanLimit) {
     MergeByScan(byte_ids, pairs, piece, scratch, ids);
   } else if (piece.size() < static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
     MergeByNarrowBuckets(byte_ids, pairs, piece, scratch, ids);

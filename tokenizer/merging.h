@@ -1,6 +1,7 @@
 #pragma once
 // Byte-pair merging of one piece, exact: as long as some adjacent pair merges, the pair of lowest rank does, leftmost
-// first. Two ways with one result: a scan for short pieces, buckets by rank for long ones (n log n at worst).
+// first. Two ways with one result: a scan for short pieces, buckets by rank for long ones (n log n at worst). Encoders
+// use it where a vocabulary does not allow tokenizer/backtracking.h, which is held against it.
 #include <array>
 #include <cstdint>
 #include <span>
@@ -8,19 +9,17 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "tokenizer/encoding_tables.h"
+#include "tokenizer/pair_table.h"
 
 namespace ingot {
 
-// Up to this many tokens are merged by scanning, which is quadratic but faster below.
+// Up to this many bytes are merged by scanning, which is quadratic but faster below.
 inline constexpr size_t kScanLimit = 128;
-inline constexpr size_t kScanBytes = 3 * kScanLimit;  // longer pieces are not tried: their characters are too many
 
 struct ScanScratch {
   // rank * kScanLimit + place of the pair that begins at a place: the least key is the leftmost pair of lowest rank.
   alignas(32) std::array<int32_t, kScanLimit> keys;
-  std::array<int32_t, kScanBytes> ids;
-  std::array<int32_t, kScanLimit> results;
+  std::array<int32_t, kScanLimit> ids, results;
   std::array<uint8_t, kScanLimit + 1> previous, next;
 };
 
@@ -46,16 +45,13 @@ struct MergeScratch {
   BucketScratch<int64_t> wide;
 };
 
-// Appends the ids of `piece`. `starts` may be nullptr: then merging begins with bytes.
-void MergePiece(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, const CharStarts* starts,
-                absl::string_view piece, MergeScratch& scratch, std::vector<int32_t>& ids);
+// Appends the ids of `piece`.
+void MergePiece(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
+                MergeScratch& scratch, std::vector<int32_t>& ids);
 
-// The ways, apart for tests. The first begins where `starts` says. Scanning is for pieces of 1 to kScanLimit bytes and vocabularies of up to kScanRanks
+// The ways, apart for tests. Scanning is for pieces of 1 to kScanLimit bytes and vocabularies of up to kScanRanks
 // merges; buckets of 32-bit places are for pieces below 2 GiB.
 inline constexpr size_t kScanRanks = (size_t{1} << 31) / kScanLimit - 1;
-// False, with nothing done, where the piece has no starts or more than kScanLimit tokens to begin with.
-bool MergeByScan(const CharStarts& starts, const PairTable& pairs, absl::string_view piece, MergeScratch& scratch,
-                 std::vector<int32_t>& ids);
 void MergeByScan(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,
                  MergeScratch& scratch, std::vector<int32_t>& ids);
 void MergeByNarrowBuckets(const std::array<int32_t, 256>& byte_ids, const PairTable& pairs, absl::string_view piece,

@@ -149,6 +149,14 @@ absl::Status FileWriter::Append(const void* bytes, size_t size) {
   return absl::OkStatus();
 }
 
+absl::Status FileWriter::OverwriteStart(absl::string_view bytes) {
+  INGOT_RETURN_IF_ERROR(state_->Flush());
+  if (lseek(state_->file.get(), 0, SEEK_SET) < 0) return ErrnoStatus("lseek", state_->path);
+  INGOT_RETURN_IF_ERROR(WriteAll(state_->file.get(), bytes.data(), bytes.size(), state_->path));
+  if (lseek(state_->file.get(), 0, SEEK_END) < 0) return ErrnoStatus("lseek", state_->path);
+  return absl::OkStatus();
+}
+
 absl::Status FileWriter::Close() {
   INGOT_RETURN_IF_ERROR(state_->Flush());
   if (fsync(state_->file.get()) != 0) return ErrnoStatus("fsync", state_->path);

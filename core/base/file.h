@@ -45,6 +45,9 @@ class FileWriter {
 
   absl::Status Append(const void* bytes, size_t size);
   absl::Status Append(absl::string_view text) { return Append(text.data(), text.size()); }
+  // Puts `bytes` in the place of the file's first ones, which have been appended before: a header whose counts come
+  // last. crc32c() stays that of what was appended.
+  absl::Status OverwriteStart(absl::string_view bytes);
   absl::Status Close();
 
   uint64_t bytes_written() const;

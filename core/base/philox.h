@@ -11,8 +11,8 @@ namespace ingot {
 struct Philox {
   uint64_t key = 0;
 
-  // 128 bits for the counter (stream, index).
-  std::array<uint32_t, 4> Bits(uint64_t stream, uint64_t index) const {
+  // 128 bits for the counter (stream, index). constexpr, so that kernels can call it.
+  constexpr std::array<uint32_t, 4> Bits(uint64_t stream, uint64_t index) const {
     std::array<uint32_t, 4> x = {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
                                  static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)};
     uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);

@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "data_pipeline/hash.h"
-#include "data_pipeline/split_writer.h"
+#include "data_pipeline/token_sink.h"
 
 namespace ingot {
 namespace {
@@ -12,13 +12,13 @@ class Import {
  public:
   Import(const BuildOptions& options, const Tokenizer& tokenizer, const std::string& directory,
          DatasetManifest& manifest)
-      : options_(options), tokenizer_(tokenizer), manifest_(manifest) {
-    for (const Split split : kSplits) {
-      writers_.emplace_back(directory, split, manifest.vocabulary, manifest.end_of_text, options.shard_tokens);
-    }
-  }
+      : options_(options), tokenizer_(tokenizer), directory_(directory), manifest_(manifest) {}
 
   absl::Status Run(ForeignFormat format) {
+    INGOT_ASSIGN_OR_RETURN(sinks_, OpenTokenSinks(options_.format, {.directory = directory_,
+                                                                    .vocabulary = manifest_.vocabulary,
+                                                                    .end_of_text = manifest_.end_of_text,
+                                                                    .shard_tokens = options_.shard_tokens}));
     std::vector<int32_t> separators;
     DocumentCutter cutter({}, [](const ForeignPiece&) { return absl::OkStatus(); });
     for (const std::string& path : options_.inputs) {
@@ -36,9 +36,9 @@ class Import {
     }
     INGOT_RETURN_IF_ERROR(cutter.End());
     for (const Split split : kSplits) {
-      SplitWriter& writer = writers_[static_cast<size_t>(split)];
-      INGOT_RETURN_IF_ERROR(writer.Finish());
-      manifest_.split(split) = writer.entry();
+      TokenSink& sink = *sinks_[static_cast<size_t>(split)];
+      INGOT_RETURN_IF_ERROR(sink.Finish());
+      manifest_.split(split) = sink.entry();
     }
     manifest_.counts.files = static_cast<int64_t>(options_.inputs.size());
     return absl::OkStatus();
@@ -47,12 +47,12 @@ class Import {
  private:
   absl::Status Write(const ForeignPiece& piece) {
     if (piece.begins) split_ = SplitOf(piece.ids);
-    SplitWriter& writer = writers_[static_cast<size_t>(split_)];
+    TokenSink& sink = *sinks_[static_cast<size_t>(split_)];
     int64_t bytes = 0;
     for (const int32_t id : piece.ids) bytes += tokenizer_.ByteLength(id);
-    writer.AddTextBytes(bytes);
-    INGOT_RETURN_IF_ERROR(writer.Append(piece.ids));
-    if (piece.ends) INGOT_RETURN_IF_ERROR(writer.EndDocument());
+    sink.AddTextBytes(bytes);
+    INGOT_RETURN_IF_ERROR(sink.Append(piece.ids));
+    if (piece.ends) INGOT_RETURN_IF_ERROR(sink.EndDocument());
     SourceEntry& source = manifest_.sources.back();
     source.documents += piece.ends;
     source.tokens += static_cast<int64_t>(piece.ids.size()) + piece.ends;
@@ -70,8 +70,9 @@ class Import {
 
   const BuildOptions& options_;
   const Tokenizer& tokenizer_;
+  const std::string directory_;
   DatasetManifest& manifest_;
-  std::vector<SplitWriter> writers_;
+  TokenSinks sinks_;
   Split split_ = Split::kTraining;
 };
 

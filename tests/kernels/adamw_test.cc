@@ -130,11 +130,98 @@ TEST(AdamWTest, CopiesTheNewWeightsInBf16) {
   }
 }
 
+// The same step with bf16 moments, and what it must give: the f32 step from the same start, its moments rounded by the
+// random bits of each element.
+struct Bf16Moments {
+  explicit Bf16Moments(int64_t N, int64_t first = 0) : data(N), first_element(first) {}
+  AdamW Op(int64_t step) {
+    AdamW op = data.Op(step);
+    op.m = Bf16View(data.m, {data.N});
+    op.v = Bf16View(data.v, {data.N});
+    op.rounding_seed = 11;
+    op.first_element = first_element;
+    return op;
+  }
+  // Elements [begin, end) of w, m and v after a step.
+  Floats Expected(int64_t step, int64_t begin, int64_t end) const {
+    Data plain = data;
+    RunOp(plain.Op(step));
+    for (int64_t n = 0; n < data.N; ++n) {
+      const uint64_t e = static_cast<uint64_t>(first_element + n);
+      const uint32_t word = Philox{11}.Bits(static_cast<uint64_t>(step), e / 4)[e % 4];
+      plain.m[n] = ToFloat(ToBf16Stochastic(plain.m[n], word % 65536));
+      plain.v[n] = ToFloat(ToBf16Stochastic(plain.v[n], word / 65536));
+    }
+    return Part(plain, begin, end);
+  }
+  static Floats Part(const Data& data, int64_t begin, int64_t end) {
+    const auto part = [&](const Floats& x) { return Floats(x.begin() + begin, x.begin() + end); };
+    return Joined({part(data.w), part(data.m), part(data.v)});
+  }
+  Data data;
+  int64_t first_element;
+};
+
+TEST(AdamWTest, Bf16MomentsAreTheF32OnesRoundedStochastically) {
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const int64_t N : {1, 7, 8, 33, 1031, 40000}) {
+      Bf16Moments run(N, 4 * N);
+      const AdamW op = run.Op(3);
+      const Floats expected = run.Expected(3, 0, N);
+      RunOp(op);
+      EXPECT_EQ(Bf16Moments::Part(run.data, 0, N), expected) << N;
+    }
+  }
+}
+
+// A rank that owns a part of the parameters rounds it as a rank that owns all of them.
+TEST(AdamWTest, Bf16MomentsDoNotDependOnTheCut) {
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    Bf16Moments whole(1031), part(1031, 0);
+    part.data = whole.data;
+    RunOp(whole.Op(5));
+    AdamW op = part.Op(5);
+    for (Tensor* t : {&op.w, &op.gradient}) *t = Slice(*t, 20, {1011});
+    Floats m(part.data.m.begin() + 20, part.data.m.end()), v(part.data.v.begin() + 20, part.data.v.end());
+    op.m = Bf16View(m, {1011}), op.v = Bf16View(v, {1011});
+    op.first_element = 20;
+    RunOp(op);
+    const Floats w(part.data.w.begin() + 20, part.data.w.end());
+    EXPECT_EQ(Joined({w, m, v}), Bf16Moments::Part(whole.data, 20, 1031));
+  }
+}
+
+// Rounding to nearest would leave v where it is for ever: each step moves it by 1/1000, a bf16 holds 1/256.
+TEST(AdamWTest, Bf16MomentsFollowSlowAverages) {
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    constexpr int64_t kElements = 1024, kSteps = 500;
+    Bf16Moments run(kElements);
+    run.data.gradient.assign(kElements, 4.0f);  // scaled by 0.25
+    run.data.v.assign(kElements, 0.5f);
+    for (int64_t step = 1; step <= kSteps; ++step) {
+      AdamW op = run.Op(step);
+      op.beta2 = 0.999f;
+      RunOp(op);
+    }
+    double mean = 0;
+    for (const float v : run.data.v) mean += static_cast<double>(v) / kElements;
+    // A step rounds by at most one ulp of [0.5, 1), 2^-8: its variance is at most 2^-18, and errors of steps and elements
+    // are independent. Six deviations.
+    const double deviation = std::sqrt(kSteps * 0x1p-18 / kElements);
+    EXPECT_NEAR(mean, 1 - 0.5 * std::pow(0.999, kSteps), 6 * deviation);
+  }
+}
+
 TEST(AdamWTest, BitsDoNotDependOnThreads) {
   ExpectSameBitsForThreads([] {
     Data data(50001);
     for (int64_t step = 1; step < 4; ++step) RunOp(data.Op(step));
-    return Joined({data.w, data.m, data.v});
+    Bf16Moments rounded(50001);
+    for (int64_t step = 1; step < 4; ++step) RunOp(rounded.Op(step));
+    return Joined({data.w, data.m, data.v, Bf16Moments::Part(rounded.data, 0, 50001)});
   });
 }
 
@@ -142,7 +229,9 @@ TEST(AdamWTest, BitsDoNotDependOnSchedules) {
   ExpectSameBitsForSchedules([] {
     Data data(50001);
     for (int64_t step = 1; step < 4; ++step) RunOp(data.Op(step));
-    return Joined({data.w, data.m, data.v});
+    Bf16Moments small(5001);
+    RunOp(small.Op(1));
+    return Joined({data.w, data.m, data.v, Bf16Moments::Part(small.data, 0, 5001)});
   });
 }
 
@@ -164,6 +253,12 @@ TEST(AdamWDeathTest, RefusesWrongArguments) {
   op = data.Op();
   op.m = Tensor(data.m.data(), DType::kF32, {7});
   EXPECT_DEATH(RunOp(op), "m must be");
+  op = data.Op();
+  op.m = Bf16View(data.m, {8});
+  EXPECT_DEATH(RunOp(op), "one tensor is bf16, another f32");
+  op = data.Op();
+  op.first_element = 6;
+  EXPECT_DEATH(RunOp(op), "first of four");
 }
 
 }  // namespace

@@ -135,64 +135,6 @@ TEST(MergingTest, TokensUsedBeforeTheyAreMade) {
   ExpectAllWaysEqual(model, 4, 60);
 }
 
-// Vocabularies learned from words of few characters of two and three bytes, whose bytes are joined across characters as
-// well: beginning with characters gives what beginning with bytes gives.
-TEST(MergingTest, CharacterStartsChangeNothing) {
-  const char* const kCharacters[] = {"a",
-                                     "\xC3\xA9",
-                                     "\xC3\xA4",
-                                     "\xD0\xB6",
-                                     "\xE4\xB8\xAD",
-                                     "\xE4\xB8\x80",
-                                     "\xE6\x96\x87",
-                                     "\xE6\xB8\xAD",
-                                     "\xE3\x80\x82",
-                                     "\xF0\x9F\x98\x80"};
-  int begun = 0;
-  for (uint32_t seed = 0; seed < 20; ++seed) {
-    std::mt19937 random(seed);
-    const auto word = [&] {
-      std::string text;
-      for (size_t n = 1 + random() % 12; n > 0; --n) text += kCharacters[random() % (2 + seed % 9)];
-      return text;
-    };
-    std::string corpus;
-    for (int i = 0; i < 300; ++i) corpus += word() + " ";
-    TrainerOptions options;
-    options.vocabulary_size = 320 + 40 + static_cast<int64_t>(seed % 3) * 30;
-    options.threads = 1;
-    const auto model = TrainTokenizer(SourceOf({corpus}), options);
-    if (!model.ok()) continue;  // too few characters for so many merges
-    const EncodingTables tables(std::make_shared<TokenizerModel>(*model));
-    MergeScratch scratch;
-    for (int i = 0; i < 500; ++i) {
-      const std::string piece = word();
-      std::vector<int32_t> by_starts, by_bytes;
-      if (!MergeByScan(*tables.starts, tables.pairs, piece, scratch, by_starts)) continue;
-      MergeByScan(tables.byte_ids, tables.pairs, piece, scratch, by_bytes);
-      ASSERT_EQ(by_starts, by_bytes) << absl::CHexEscape(piece) << " seed " << seed;
-      std::array<int32_t, 64> first;
-      begun += tables.starts->Begin(piece, first.data()) < piece.size() ? 1 : 0;
-    }
-  }
-  EXPECT_GT(begun, 1000);
-}
-
-TEST(MergingTest, NoStartsWhereTheyWouldNotBeExact) {
-  int32_t tokens[8];
-  const auto starts = [&](const TokenizerModel& model, absl::string_view piece) {
-    return EncodingTables(std::make_shared<TokenizerModel>(model)).starts->Begin(piece, tokens);
-  };
-  const TokenizerModel whole = ModelOf({{"\xC3", "\xA9"}, {"\xA9", "\xC3"}});
-  EXPECT_EQ(starts(whole, "\xC3\xA9\xC3\xA9"), 2u);
-  EXPECT_EQ(starts(whole, "\xC3\xA9\xC3"), 0u);  // not UTF-8
-  // Joining the characters comes before either is whole.
-  EXPECT_EQ(starts(ModelOf({{"\xA9", "\xC3"}, {"\xC3", "\xA9"}}), "\xC3\xA9\xC3\xA9"), 4u);
-  TokenizerModel used_before_made = ModelOf({{"\xC3", "\xA9"}, {"\xC3\xA9", "a"}});
-  std::swap(used_before_made.merges[0], used_before_made.merges[1]);
-  EXPECT_EQ(starts(used_before_made, "\xC3\xA9"), 0u);
-}
-
 // The worked example of docs/tokenizer_files.md.
 TEST(EncoderTest, ExampleOfThePage) {
   TrainerOptions options;

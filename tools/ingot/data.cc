@@ -144,12 +144,16 @@ absl::Status Build(const BuildArguments& arguments) {
   const double seconds = line.seconds();
   const double speed = static_cast<double>(manifest->counts.text_bytes) * 1e-6 / seconds;
   if (arguments.json) {
-    Json json = {{"output", options.output}, {"seconds", seconds}, {"megabytes_per_second", speed}};
+    Json json = {{"output", options.output},
+                 {"format", manifest->format},
+                 {"seconds", seconds},
+                 {"megabytes_per_second", speed}};
     json.update(CountsJson(*manifest));
     PrintJson(json);
     return absl::OkStatus();
   }
-  std::printf("dataset     %s  (%.1f s, %.1f MB/s)\n", options.output.c_str(), seconds, speed);
+  const char* const made = manifest->format == kDatasetFormat ? "dataset" : manifest->format.c_str();
+  std::printf("%-10s  %s  (%.1f s, %.1f MB/s)\n", made, options.output.c_str(), seconds, speed);
   PrintCounts(*manifest);
   return absl::OkStatus();
 }
@@ -157,7 +161,8 @@ absl::Status Build(const BuildArguments& arguments) {
 void AddBuild(CLI::App& data) {
   auto arguments = std::make_shared<BuildArguments>();
   BuildOptions& options = arguments->options;
-  CLI::App* build = data.add_subcommand("build", "Documents to a directory of checksummed token shards");
+  CLI::App* build = data.add_subcommand(
+      "build", "Documents to a directory of checksummed token shards, or of another trainer's token files");
   build->add_option("--input", options.inputs, "Files or directories: .txt, .jsonl, each plain, .gz or .zst")
       ->required();
   build->add_option("--tokenizer", arguments->tokenizer, "Directory with tokenizer.json")->required();
@@ -168,11 +173,14 @@ void AddBuild(CLI::App& data) {
       ->check(CLI::IsMember({"whole-file", "blank-line"}))
       ->capture_default_str();
   build->add_option("--format", arguments->format, "The inputs are token files: megatron, llm.c, nanogpt or llmq");
+  build->add_option("--to", options.format, "Write another trainer's token files instead of a dataset")
+      ->check(CLI::IsMember({"megatron", "llm.c", "nanogpt"}));
   build->add_option("--field", options.documents.text_field, "Field of a JSON line that holds the text")
       ->capture_default_str();
   build->add_flag("--skip-bad-lines", options.documents.skip_bad_lines,
                   "Count JSON lines that cannot be used instead of stopping at the first");
-  build->add_option("--shard-tokens", options.shard_tokens, "Tokens of one shard")->capture_default_str();
+  build->add_option("--shard-tokens", options.shard_tokens, "Tokens of one shard, or file of llm.c")
+      ->capture_default_str();
   build->add_option("--threads", options.threads, "Threads that tokenize; 0: one a processor")->capture_default_str();
   build->add_flag("--json", arguments->json, "Print the summary as JSON");
   build->callback([arguments] { RunCommand([&] { return Build(*arguments); }); });

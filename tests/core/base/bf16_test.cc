@@ -95,5 +95,29 @@ TYPED_TEST(HalfTest, InfinityAndOverflow) {
   EXPECT_EQ(this->Round(std::numeric_limits<float>::max()), this->kInfinity);
 }
 
+// Over all that the random bits can be, the results are the two neighbours and their mean is the value itself.
+TEST(StochasticRounding, IsUnbiased) {
+  for (uint64_t i = 0; i < 20; ++i) {
+    const float x = std::ldexp(static_cast<float>(Philox{2}.Normal(1, i)), static_cast<int>(i) * 12 - 130);
+    const float low = std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0xFFFF0000u);
+    const float high = std::bit_cast<float>((std::bit_cast<uint32_t>(x) & 0xFFFF0000u) + 0x10000u);
+    double sum = 0;
+    for (uint32_t random16 = 0; random16 < 65536; ++random16) {
+      const float rounded = ToFloat(ToBf16Stochastic(x, random16));
+      ASSERT_TRUE(rounded == low || rounded == high) << x;
+      sum += std::ldexp(static_cast<double>(rounded), 100);
+    }
+    EXPECT_EQ(sum / 65536, std::ldexp(static_cast<double>(x), 100));
+  }
+}
+
+TEST(StochasticRounding, KeepsWhatBf16Holds) {
+  for (const float x : {0.0f, -0.0f, 1.0f, -3.5f, 0x1p-133f, INFINITY, -INFINITY}) {
+    EXPECT_EQ(ToBf16Stochastic(x, 65535).bits, ToBf16(x).bits) << x;
+  }
+  EXPECT_EQ(ToBf16Stochastic(NAN, 0).bits, 0x7FFF);
+  EXPECT_EQ(ToBf16Stochastic(-std::numeric_limits<float>::max(), 65535).bits, 0xFF7F);
+}
+
 }  // namespace
 }  // namespace ingot

@@ -94,6 +94,13 @@ TEST_F(FileTest, AMappingOutlivesItsNameAndMoves) {
   EXPECT_EQ(second.text(), "mapped");
 }
 
+TEST_F(FileTest, TheStartOfAFileIsOverwritten) {
+  absl::StatusOr<FileWriter> writer = FileWriter::Create(Path("a"));
+  ASSERT_TRUE(writer.ok() && writer->Append("0000body").ok() && writer->OverwriteStart("head").ok());
+  ASSERT_TRUE(writer->Append(" and more").ok() && writer->Close().ok());
+  EXPECT_EQ(ReadFile(Path("a")).value(), "headbody and more");
+}
+
 // Pieces smaller and larger than the writer's buffer.
 TEST_F(FileTest, WriterCountsAndChecksums) {
   absl::StatusOr<FileWriter> writer = FileWriter::Create(Path("a"));
