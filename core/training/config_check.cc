@@ -150,6 +150,7 @@ std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) 
   check.Whole("validation.tokens", config.validation().tokens(), 0, kMaxSteps);
   check.Whole("checkpoint.every", config.checkpoint().every(), 0, kMaxSteps);
   check.Whole("checkpoint.keep_last", config.checkpoint().keep_last(), 1, kMaxSteps);
+  check.Whole("checkpoint.max_failures", config.checkpoint().max_failures(), 0, 1'000'000);
   check.Whole("checkpoint.keep_every", config.checkpoint().keep_every(), 0, kMaxSteps);
   check.Whole("parallel.zero", config.parallel().zero(), 0, 3);
   return std::move(check.problems);

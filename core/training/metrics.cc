@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/status_macros.h"
+#include "core/training/append_whole.h"
 
 namespace ingot {
 namespace {
@@ -44,10 +45,7 @@ absl::StatusOr<MetricsLog> MetricsLog::Open(const std::string& run_directory, in
 
 absl::Status MetricsLog::WriteLine(std::string line) {
   line += '\n';
-  if (std::fwrite(line.data(), 1, line.size(), lines_.get()) != line.size() || std::fflush(lines_.get()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(path_, ": cannot write"));
-  }
-  return absl::OkStatus();
+  return AppendWhole(lines_.get(), line, path_);
 }
 
 absl::Status MetricsLog::Record(const TrainingRecord& record) {
@@ -76,6 +74,11 @@ absl::Status MetricsLog::Record(const ValidationRecord& record) {
                                        {"val_seconds", record.seconds}};
   INGOT_RETURN_IF_ERROR(WriteLine(line.dump()));
   return events_.Write(record.step, {{"val/loss", record.loss}, {"val/bits_per_byte", record.bits_per_byte}});
+}
+
+absl::Status MetricsLog::Record(const SaveRecord& record) {
+  const nlohmann::ordered_json line = {{"step", record.step}, {"save_stall_seconds", record.stall_seconds}};
+  return WriteLine(line.dump());
 }
 
 absl::Status MetricsLog::Record(const EventRecord& record) {

@@ -37,16 +37,23 @@ struct EventRecord {
   std::string reason;  // for people
 };
 
+// A checkpoint.
+struct SaveRecord {
+  int64_t step = 0;
+  double stall_seconds = 0;  // that training waited for it and for the one before
+};
+
 class MetricsLog {
  public:
   // Opens `run_directory` to go on after step `step`: lines of later steps, and a last line that a crash cut off, are
   // removed from metrics.jsonl first.
   static absl::StatusOr<MetricsLog> Open(const std::string& run_directory, int64_t step);
 
-  // One line each; flushed.
+  // One line each, on disk as a whole or not at all.
   absl::Status Record(const TrainingRecord& record);
   absl::Status Record(const ValidationRecord& record);
   absl::Status Record(const EventRecord& record);
+  absl::Status Record(const SaveRecord& record);
 
  private:
   struct Closer {

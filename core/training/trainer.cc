@@ -45,6 +45,7 @@ absl::Status Trainer::TrainToTheEnd() {
     if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
   }
   INGOT_RETURN_IF_ERROR(Save());
+  INGOT_RETURN_IF_ERROR(writer_->Finish());
   SayWhereItEnded();
   return absl::OkStatus();
 }
@@ -105,7 +106,8 @@ absl::Status Trainer::Record(const StepResult& result, double learning_rate, dou
                                  .seconds = seconds,
                                  .data_wait_seconds = waited - std::exchange(data_wait_, waited)};
   progress_.Show(record);
-  return metrics_->Record(record);
+  Log(metrics_->Record(record));
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::Validate() {
@@ -122,12 +124,15 @@ absl::Status Trainer::Validate() {
                                    .bits_per_byte = totals.bits_per_byte(),
                                    .seconds = SecondsSince(start)};
   progress_.Show(record);
-  return metrics_->Record(record);
+  Log(metrics_->Record(record));
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::Save() {
   if (saved_step_ == state_.step) return absl::OkStatus();
   Enter(Phase::kSave);
+  const auto start = std::chrono::steady_clock::now();
+  INGOT_RETURN_IF_ERROR(writer_->Wait());  // what it reads may be what is written to now
   INGOT_RETURN_IF_ERROR(host_state_.Download());
   const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
   const CheckpointContents contents = {.dims = model_->dims(),
@@ -137,9 +142,16 @@ absl::Status Trainer::Save() {
                                        .state = state_,
                                        .tokenizer_directory = data_.first().tokenizer_directory(),
                                        .weights_dtype = bf16 ? DType::kBf16 : DType::kF32};
-  INGOT_RETURN_IF_ERROR(Annotate(checkpoints_.Save(contents, MarkedAfter(state_.step)), "while saving a checkpoint: "));
   saved_step_ = state_.step;
+  INGOT_RETURN_IF_ERROR(writer_->Save(contents, MarkedAfter(state_.step)));
+  if (metrics_ != nullptr) Log(metrics_->Record(SaveRecord{.step = state_.step, .stall_seconds = SecondsSince(start)}));
   return absl::OkStatus();
+}
+
+// Metrics that cannot be written are no reason to end a run: a full disk that is said once.
+void Trainer::Log(const absl::Status& status) {
+  if (!status.ok() && !log_failed_) progress_.Say(absl::StrCat("warning: ", absl::string_view(status.message())));
+  log_failed_ = !status.ok();
 }
 
 bool Trainer::ValidatesAfter(int64_t step) const {

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "core/model/model.h"
 #include "core/training/checkpoint.h"
+#include "core/training/checkpoint_writer.h"
 #include "core/training/config.h"
 #include "core/training/host_state.h"
 #include "core/training/metrics.h"
@@ -67,6 +68,7 @@ class Trainer {
   absl::Status Validate();
   absl::Status Save();
   int64_t ReadMicroBatches();
+  void Log(const absl::Status& status);
   void SayWhereItEnded();
 
   bool ValidatesAfter(int64_t step) const;
@@ -84,6 +86,7 @@ class Trainer {
   Optimizer optimizer_;
   HostState host_state_;
   CheckpointStore checkpoints_;
+  std::unique_ptr<CheckpointWriter> writer_;
   Schedule schedule_;
   Progress progress_;
   std::unique_ptr<MetricsLog> metrics_;
@@ -92,6 +95,7 @@ class Trainer {
   double peak_flops_;     // measured peak of matrix products, FLOP/s
   double data_wait_ = 0;  // seconds, at the end of the last step
   int64_t saved_step_ = -1;
+  bool log_failed_ = false;  // the last line of metrics.jsonl could not be written, and that was said
   Probe probe_;
 };
 

@@ -23,6 +23,7 @@ struct Trainer::Parts {
   std::unique_ptr<Model> model;
   Optimizer optimizer;
   HostState host_state;
+  std::unique_ptr<CheckpointWriter> writer;
   double peak_flops;
 };
 
@@ -43,9 +44,30 @@ absl::Status TakeVocabulary(const Dataset& dataset, const Tokenizer& tokenizer, 
                                                  config.model().vocabulary()));
 }
 
+// Elements of each flat buffer that a save copies: what training changes while it is written. On CUDA the state of the
+// host is a copy already.
+int64_t CopiedAtSave(const RunConfig& config, Device device, const ParameterTable& table) {
+  return config.checkpoint().background() && device == Device::kCpu ? table.flat_size : 0;
+}
+
+// Under the policy of rollbacks the newest checkpoint of the interval stays, to be gone back to.
+CheckpointStore StoreOf(const RunConfig& config, const std::string& run_directory) {
+  const bool rolls_back = config.spikes().policy() == SpikeConfig::rollback;
+  return CheckpointStore(run_directory, config.checkpoint().keep_last(), config.checkpoint().keep_every(),
+                         rolls_back ? config.checkpoint().every() : 0);
+}
+
+void SayLine(const std::string& line) {
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
 void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const TrainingData& data) {
   MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config, device));
   plan.entries.push_back({"optimizer moments", Optimizer::Bytes(table)});
+  if (const int64_t copied = CopiedAtSave(config, device, table); copied > 0) {
+    plan.entries.push_back({"checkpoint being written", CheckpointWriter::Bytes(copied)});
+  }
   if (device == Device::kCpu) plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
   std::printf("%s, %lld parameters\n%s\n%lld training tokens, %lld validation tokens, %lld tokens a step\n%s",
               config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama",
@@ -114,6 +136,12 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
   INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(DimsOf(config), shape));
   INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(*model, AdamWSettingsOf(config)));
   INGOT_ASSIGN_OR_RETURN(HostState host_state, HostState::Create(*model, optimizer));
+  INGOT_ASSIGN_OR_RETURN(
+      std::unique_ptr<CheckpointWriter> writer,
+      CheckpointWriter::Create(StoreOf(config, run_directory), {.background = config.checkpoint().background(),
+                                                                .max_failures = config.checkpoint().max_failures(),
+                                                                .copied = CopiedAtSave(config, device, table),
+                                                                .say = SayLine}));
   return std::unique_ptr<Trainer>(new Trainer({.config = std::move(config),
                                                .directory = std::move(directory),
                                                .data = std::move(data),
@@ -121,6 +149,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
                                                .model = std::move(model),
                                                .optimizer = std::move(optimizer),
                                                .host_state = std::move(host_state),
+                                               .writer = std::move(writer),
                                                .peak_flops = peak_flops}));
 }
 
@@ -138,8 +167,8 @@ Trainer::Trainer(Parts parts)
       model_(std::move(parts.model)),
       optimizer_(std::move(parts.optimizer)),
       host_state_(std::move(parts.host_state)),
-      checkpoints_(directory_.path(), config_.checkpoint().keep_last(), config_.checkpoint().keep_every(),
-                   config_.spikes().policy() == SpikeConfig::rollback ? config_.checkpoint().every() : 0),
+      checkpoints_(StoreOf(config_, directory_.path())),
+      writer_(std::move(parts.writer)),
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps()),
       micro_batches_(TokensPerStep(config_) / (config_.training().micro_batch() * config_.data().sequence_length())),

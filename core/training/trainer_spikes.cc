@@ -30,7 +30,8 @@ absl::Status Trainer::Skip(const std::string& reason) {
   ++state_.step;
   state_.next_sequence += SequencesPerStep();
   progress_.Say(absl::StrCat("step ", state_.step, ": update dropped: ", reason));
-  return metrics_->Record(EventRecord{.step = state_.step, .event = "skip", .reason = reason});
+  Log(metrics_->Record(EventRecord{.step = state_.step, .event = "skip", .reason = reason}));
+  return absl::OkStatus();
 }
 
 // Only a checkpoint of checkpoint.every is gone back to: where else one was saved depends on when somebody stopped the
@@ -39,6 +40,7 @@ absl::Status Trainer::RollBack(const std::string& reason) {
   const int64_t spike_step = state_.step + 1;
   const int64_t behind = state_.next_sequence + (1 + config_.spikes().margin_steps()) * SequencesPerStep();
   const SpikeMemory memory = state_.spikes;
+  INGOT_RETURN_IF_ERROR(writer_->Wait());  // perhaps it is the one to go back to
   std::vector<std::string> rejected;
   INGOT_ASSIGN_OR_RETURN(const std::optional<std::string> checkpoint,
                          checkpoints_.NewestValid(rejected, config_.checkpoint().every()));
@@ -53,7 +55,8 @@ absl::Status Trainer::RollBack(const std::string& reason) {
   const std::string done = absl::StrCat("step ", spike_step, ": rolled back to step ", state_.step,
                                         " and passed over the data between: ", reason);
   progress_.Say(done);
-  return metrics_->Record(EventRecord{.step = state_.step, .event = "rollback", .reason = done});
+  Log(metrics_->Record(EventRecord{.step = state_.step, .event = "rollback", .reason = done}));
+  return absl::OkStatus();
 }
 
 }  // namespace ingot
