@@ -25,7 +25,8 @@ class ShardLoader : public Loader {
   int64_t windows() const override { return rows_.rows(); }
   std::vector<Share> Shares(int64_t sequences) const override { return rows_.Shares(sequences); }
   absl::Status Read(int64_t first, TokenBatch& batch) const override;
-  void Start(int64_t first, int64_t stride) override;
+  using Loader::Start;
+  void Start(int64_t first, int64_t stride, int64_t run) override;
   const TokenBatch& Next() override;
   absl::Status status() const override;
   double seconds_waited() const override { return seconds_waited_; }
@@ -37,7 +38,7 @@ class ShardLoader : public Loader {
   absl::Status CheckIds(size_t source, int64_t b, const TokenBatch& batch) const;
   absl::Status Damaged(size_t source, absl::string_view fault) const;
   void Stop();
-  void ReadAhead(int64_t first, int64_t stride);
+  void ReadAhead(int64_t first, int64_t stride, int64_t run);
 
   const std::vector<Dataset> sources_;
   const RowPlan rows_;
@@ -94,17 +95,17 @@ void ShardLoader::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void ShardLoader::Start(int64_t first, int64_t stride) {
-  INGOT_CHECK(first >= 0 && stride >= 0, "start at %lld, stride %lld", static_cast<long long>(first),
-              static_cast<long long>(stride));
+void ShardLoader::Start(int64_t first, int64_t stride, int64_t run) {
+  INGOT_CHECK(first >= 0 && stride >= 0 && run >= 1, "start at %lld, stride %lld, %lld batches a run",
+              static_cast<long long>(first), static_cast<long long>(stride), static_cast<long long>(run));
   Stop();
   produced_ = consumed_ = 0;
   stop_ = false;
   status_ = absl::OkStatus();
-  thread_ = std::thread([this, first, stride] { ReadAhead(first, stride); });
+  thread_ = std::thread([this, first, stride, run] { ReadAhead(first, stride, run); });
 }
 
-void ShardLoader::ReadAhead(int64_t first, int64_t stride) {
+void ShardLoader::ReadAhead(int64_t first, int64_t stride, int64_t run) {
   for (int64_t number = 0;; ++number) {
     {
       std::unique_lock lock(mutex_);
@@ -112,7 +113,8 @@ void ShardLoader::ReadAhead(int64_t first, int64_t stride) {
       changed_.wait(lock, [&] { return stop_ || number < consumed_ - 1 + kRing; });
       if (stop_) return;
     }
-    absl::Status read = Read(first + number * stride, ring_[static_cast<size_t>(number % kRing)]);
+    const int64_t sequence = first + number / run * stride + number % run * plan_.B;
+    absl::Status read = Read(sequence, ring_[static_cast<size_t>(number % kRing)]);
     const std::lock_guard lock(mutex_);
     if (!read.ok()) {
       status_ = std::move(read);

@@ -70,9 +70,11 @@ class Loader {
   // data and names it.
   virtual absl::Status Read(int64_t first, TokenBatch& batch) const = 0;
 
-  // From `first` on, batches are prepared ahead by a thread. A rank r of W that reads batch numbers b with
-  // b mod W = r passes stride W * B and first = r * B.
-  virtual void Start(int64_t first, int64_t stride) = 0;
+  // From `first` on, batches are prepared ahead by a thread: `run` of them one after the other, then those of as many
+  // that begin `stride` sequences after the first of these, and so on. A rank that has batches [a, b) of the M of each
+  // step passes first = a * B, stride = M * B, run = b - a.
+  virtual void Start(int64_t first, int64_t stride, int64_t run) = 0;
+  void Start(int64_t first, int64_t stride) { Start(first, stride, 1); }
   // The next batch of the running stream; valid until the call after. After an error, see status(), a batch without
   // targets.
   virtual const TokenBatch& Next() = 0;

@@ -5,6 +5,7 @@
 #include <gloo/transport/tcp/device.h>
 #include <gloo/transport/unbound_buffer.h>
 
+#include <csignal>
 #include <exception>
 #include <map>
 #include <stdexcept>
@@ -160,6 +161,8 @@ void Gloo::Move(absl::Span<const Transfer> sends, absl::Span<const Transfer> rec
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Communicator>> GlooCommunicator(ControlPlane& control, Milliseconds limit) {
+  // Gloo writes to sockets without MSG_NOSIGNAL: a peer that dies would kill this process without a word.
+  std::signal(SIGPIPE, SIG_IGN);
   auto communicator = std::make_unique<Gloo>(control, limit);
   INGOT_RETURN_IF_ERROR(communicator->Connect());
   return communicator;

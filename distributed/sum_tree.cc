@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+#include <utility>
 
 #include "core/base/check.h"
 
@@ -92,7 +92,12 @@ int64_t NodeStack::BuffersNeeded(int64_t leaves, Interval part) {
 }
 
 NodeStack::NodeStack(int64_t leaves, Interval part, float* leaf, int64_t count, std::vector<float*> buffers)
-    : leaves_(leaves), count_(count), next_(part.begin), part_(part), leaf_(leaf), free_(std::move(buffers)) {}
+    : NodeStack(leaves, part, leaf, std::move(buffers),
+                {.copy = [count](float* to, const float* from) { std::copy_n(from, count, to); },
+                 .add = [count](float* a, const float* b) { AddInto(a, b, count); }}) {}
+
+NodeStack::NodeStack(int64_t leaves, Interval part, float* leaf, std::vector<float*> buffers, BufferOps ops)
+    : leaves_(leaves), next_(part.begin), part_(part), leaf_(leaf), free_(std::move(buffers)), ops_(std::move(ops)) {}
 
 void NodeStack::Push() {
   INGOT_CHECK(next_ < part_.end, "more leaves than the part has");
@@ -103,14 +108,14 @@ void NodeStack::Push() {
     INGOT_CHECK(!free_.empty(), "too few buffers");
     node.values = free_.back();
     free_.pop_back();
-    std::memcpy(node.values, leaf_, static_cast<size_t>(count_) * sizeof(float));
+    ops_.copy(node.values, leaf_);
   }
   while (joins()) {
     NodeValues left = nodes_.back();
     nodes_.pop_back();
     left.node.end = node.node.end;
     if (last) std::swap(left.values, node.values);  // the sum ends in `leaf`; x + y and y + x are the same bits
-    AddInto(left.values, node.values, count_);
+    ops_.add(left.values, node.values);
     if (node.values != leaf_) free_.push_back(node.values);
     node = left;
   }

@@ -43,6 +43,12 @@ struct NodeValues {
 // first node, which is returned; that of the others may have changed.
 float* AddNodes(int64_t leaves, const std::vector<NodeValues>& nodes, int64_t count);
 
+// What NodeStack does with buffers, where they do not lie in host memory.
+struct BufferOps {
+  std::function<void(float* to, const float* from)> copy;
+  std::function<void(float* a, const float* b)> add;  // a[i] += b[i]
+};
+
 // The nodes of one rank's leaves while they are computed, one after the other, in one buffer `leaf` of `count` elements.
 class NodeStack {
  public:
@@ -51,6 +57,7 @@ class NodeStack {
 
   // `buffers` has BuffersNeeded() pointers.
   NodeStack(int64_t leaves, Interval part, float* leaf, int64_t count, std::vector<float*> buffers);
+  NodeStack(int64_t leaves, Interval part, float* leaf, std::vector<float*> buffers, BufferOps ops);
 
   // `leaf` holds the next leaf. After the last one Nodes() is complete; until then `leaf` may be overwritten.
   void Push();
@@ -58,10 +65,11 @@ class NodeStack {
   const std::vector<NodeValues>& Nodes() const { return nodes_; }
 
  private:
-  int64_t leaves_, count_, next_;
+  int64_t leaves_, next_;
   Interval part_;
   float* leaf_;
   std::vector<float*> free_;
+  BufferOps ops_;
   std::vector<NodeValues> nodes_;
 };
 

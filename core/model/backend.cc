@@ -52,6 +52,14 @@ absl::Status Backend::CopyOut(void* to, const Tensor& from) const {
   return cuda::Synchronize(stream_);
 }
 
+absl::Status Backend::Copy(const Tensor& to, const Tensor& from) const {
+  INGOT_CHECK(Bytes(to) == Bytes(from), "a copy of %lld bytes to %lld", static_cast<long long>(Bytes(from)),
+              static_cast<long long>(Bytes(to)));
+  if (device_ == Device::kCuda) return cuda::CopyOnDevice(to.ptr, from.ptr, Bytes(to), stream_);
+  if (Bytes(to) > 0) std::memcpy(to.ptr, from.ptr, static_cast<size_t>(Bytes(to)));
+  return absl::OkStatus();
+}
+
 absl::Status Backend::FillZero(const Tensor& to) const {
   if (device_ == Device::kCuda) return cuda::FillZero(to.ptr, Bytes(to), stream_);
   std::memset(to.ptr, 0, static_cast<size_t>(Bytes(to)));

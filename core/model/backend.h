@@ -33,6 +33,8 @@ class Backend {
   // kernel surfaces here.
   absl::Status CopyIn(const Tensor& to, const void* from) const;
   absl::Status CopyOut(void* to, const Tensor& from) const;
+  // Between two tensors of this device, in the order of its ops.
+  absl::Status Copy(const Tensor& to, const Tensor& from) const;
   absl::Status FillZero(const Tensor& to) const;
   // Waits for all ops run before; the first error of any of them.
   absl::Status Wait() const;

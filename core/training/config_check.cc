@@ -135,6 +135,13 @@ void CheckSpikes(const RunConfig& config, Checker& check) {
              "found 0");
 }
 
+void CheckParallel(const ParallelConfig& parallel, Checker& check) {
+  check.Rule(parallel.zero() == 0 || parallel.zero() == 1,
+             absl::StrCat("parallel.zero: expected 0 or 1 (what this version can spread), found ", parallel.zero()));
+  check.Whole("parallel.lanes", parallel.lanes(), 1, 1024);
+  check.Whole("parallel.compare_every", parallel.compare_every(), 0, kMaxSteps);
+}
+
 }  // namespace
 
 std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) {
@@ -152,7 +159,7 @@ std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) 
   check.Whole("checkpoint.keep_last", config.checkpoint().keep_last(), 1, kMaxSteps);
   check.Whole("checkpoint.max_failures", config.checkpoint().max_failures(), 0, 1'000'000);
   check.Whole("checkpoint.keep_every", config.checkpoint().keep_every(), 0, kMaxSteps);
-  check.Whole("parallel.zero", config.parallel().zero(), 0, 3);
+  CheckParallel(config.parallel(), check);
   return std::move(check.problems);
 }
 

@@ -57,7 +57,8 @@ absl::Status MetricsLog::Record(const TrainingRecord& record) {
                                        {"tokens_per_second", record.tokens_per_second},
                                        {"mfu", record.mfu},
                                        {"seconds", record.seconds},
-                                       {"data_wait_seconds", record.data_wait_seconds}};
+                                       {"data_wait_seconds", record.data_wait_seconds},
+                                       {"save_stall_seconds", record.save_stall_seconds}};
   INGOT_RETURN_IF_ERROR(WriteLine(line.dump()));
   return events_.Write(record.step, {{"train/loss", record.loss},
                                      {"train/lr", record.learning_rate},
@@ -74,11 +75,6 @@ absl::Status MetricsLog::Record(const ValidationRecord& record) {
                                        {"val_seconds", record.seconds}};
   INGOT_RETURN_IF_ERROR(WriteLine(line.dump()));
   return events_.Write(record.step, {{"val/loss", record.loss}, {"val/bits_per_byte", record.bits_per_byte}});
-}
-
-absl::Status MetricsLog::Record(const SaveRecord& record) {
-  const nlohmann::ordered_json line = {{"step", record.step}, {"save_stall_seconds", record.stall_seconds}};
-  return WriteLine(line.dump());
 }
 
 absl::Status MetricsLog::Record(const EventRecord& record) {

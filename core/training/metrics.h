@@ -15,11 +15,12 @@ struct TrainingRecord {
   int64_t tokens = 0;  // tokens trained on so far
   double loss = 0;     // nats a target, mean over the step
   double learning_rate = 0;
-  double gradient_norm = 0;      // before clipping
-  double tokens_per_second = 0;  // of this step, from its first read to its last weight
-  double mfu = 0;                // training FLOPs a second as a share of the sgemm peak measured at start
-  double seconds = 0;            // of this step
-  double data_wait_seconds = 0;  // of it, spent waiting for the loader
+  double gradient_norm = 0;       // before clipping
+  double tokens_per_second = 0;   // of this step, from its first read to its last weight
+  double mfu = 0;                 // training FLOPs a second as a share of the sgemm peak measured at start
+  double seconds = 0;             // of this step
+  double data_wait_seconds = 0;   // of it, spent waiting for the loader
+  double save_stall_seconds = 0;  // before it, spent waiting for checkpoints
 };
 
 struct ValidationRecord {
@@ -37,12 +38,6 @@ struct EventRecord {
   std::string reason;  // for people
 };
 
-// A checkpoint.
-struct SaveRecord {
-  int64_t step = 0;
-  double stall_seconds = 0;  // that training waited for it and for the one before
-};
-
 class MetricsLog {
  public:
   // Opens `run_directory` to go on after step `step`: lines of later steps, and a last line that a crash cut off, are
@@ -53,7 +48,6 @@ class MetricsLog {
   absl::Status Record(const TrainingRecord& record);
   absl::Status Record(const ValidationRecord& record);
   absl::Status Record(const EventRecord& record);
-  absl::Status Record(const SaveRecord& record);
 
  private:
   struct Closer {

@@ -1,5 +1,6 @@
 #pragma once
-// Optimizer: AdamW with its moments, over the two flat ranges of a model's parameters (with and without decay).
+// Optimizer: AdamW with its moments, over the two flat ranges of a model's parameters (with and without decay), or over
+// the part of them that one of several ranks updates.
 #include <cstdint>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "core/model/model.h"
 #include "core/model/parameter_table.h"
 #include "core/training/checkpoint.h"
+#include "distributed/sum_tree.h"
 
 namespace ingot {
 
@@ -21,26 +23,32 @@ struct AdamWSettings {
 
 class Optimizer {
  public:
-  // Bytes that Create() will take.
-  static int64_t Bytes(const ParameterTable& table);
-  // Moments at zero, on the model's device. `model` must outlive the optimizer. Errors: memory the device does not have.
-  static absl::StatusOr<Optimizer> Create(const Model& model, const AdamWSettings& settings);
+  // Bytes that Create() will take for `part`.
+  static int64_t Bytes(Interval part);
+  // Of the flat buffer's elements `part`, which begins and ends at multiples of GradientNorm::kBlock. Moments at zero, on
+  // the model's device. `model` must outlive the optimizer. Errors: memory the device does not have.
+  static absl::StatusOr<Optimizer> Create(const Model& model, const AdamWSettings& settings, Interval part);
 
-  // Global 2-norm of the model's gradients, in double from block sums in a fixed order.
-  absl::StatusOr<double> GradientNorm();
-  // Step `step` (from 1) at `learning_rate`; gradients longer than `clip` count as scaled down to it. Writes the model's
-  // parameters and working parameters.
-  void Apply(int64_t step, double learning_rate, double gradient_norm);
+  // Sums of squares of the part's gradients, by block: NormOfBlockSums() of all parts' is the square of the 2-norm.
+  absl::StatusOr<std::vector<double>> BlockSums();
+  // Step `step` (from 1) at `learning_rate`, with gradients times `gradient_scale`. Writes the part's parameters and
+  // working parameters.
+  void Apply(int64_t step, double learning_rate, double gradient_scale);
 
-  OptimizerTensors tensors() const { return {moment1_, moment2_}; }
+  Interval part() const { return part_; }
+  const AdamWSettings& settings() const { return settings_; }
+  OptimizerTensors tensors() const { return {moment1_, moment2_}; }  // of the part
 
  private:
-  Optimizer(const Model& model, const AdamWSettings& settings, Arena arena);
+  Optimizer(const Model& model, const AdamWSettings& settings, Interval part, Arena arena);
   const Model* model_;
   AdamWSettings settings_;
+  Interval part_;
   Arena arena_;
   Tensor moment1_, moment2_, block_sums_;
-  std::vector<double> host_block_sums_;
 };
+
+// What multiplies a gradient of 2-norm `norm`: 1, or what makes it as long as `clip` allows.
+double ClipScale(double clip, double norm);
 
 }  // namespace ingot

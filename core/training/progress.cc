@@ -21,9 +21,10 @@ std::string DurationText(double seconds) {
   return absl::StrFormat("%d h %d min", whole / 3600, whole % 3600 / 60);
 }
 
-Progress::Progress(int64_t steps) : steps_(steps), live_(isatty(STDOUT_FILENO) == 1) {}
+Progress::Progress(int64_t steps, bool speaks) : steps_(steps), speaks_(speaks), live_(isatty(STDOUT_FILENO) == 1) {}
 
 void Progress::Show(const TrainingRecord& record) {
+  if (!speaks_) return;
   constexpr double kSmoothing = 0.1;
   seconds_per_step_ += (seconds_per_step_ == 0 ? 1 : kSmoothing) * (record.seconds - seconds_per_step_);
   const bool last = record.step == steps_;
@@ -46,6 +47,7 @@ void Progress::Show(const ValidationRecord& record) {
 }
 
 void Progress::Say(const std::string& line) {
+  if (!speaks_) return;
   if (line_open_) std::printf("\n");
   line_open_ = false;
   std::printf("%s\n", line.c_str());

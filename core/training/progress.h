@@ -10,8 +10,8 @@ namespace ingot {
 
 class Progress {
  public:
-  // For a run of `steps` steps, on standard output.
-  explicit Progress(int64_t steps);
+  // For a run of `steps` steps, on standard output; unless it `speaks`, silent.
+  explicit Progress(int64_t steps, bool speaks = true);
 
   // The state after a step; shown if it is time to, always for the last step.
   void Show(const TrainingRecord& record);
@@ -22,6 +22,7 @@ class Progress {
  private:
   using Clock = std::chrono::steady_clock;
   int64_t steps_;
+  bool speaks_;
   bool live_;                    // standard output is a terminal
   bool line_open_ = false;       // the live line stands unfinished
   double seconds_per_step_ = 0;  // smoothed over about ten steps

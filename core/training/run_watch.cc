@@ -37,7 +37,23 @@ RunWatch::RunWatch(const Options& options, std::string& note) {
       [options, kept = record_.get()](const std::string& problem) { Leave(options, kept, problem); });
 }
 
+void RunWatch::Begin(uint64_t attempt) {
+  if (record_ != nullptr) record_->SetAttempt(attempt);
+}
+
+void RunWatch::Exchange(uint64_t sequence, uint64_t bytes, FlightState state) {
+  if (record_ == nullptr) return;
+  record_->Add({.step = step_,
+                .phase = phase_,
+                .op = FlightOp::kExchange,
+                .state = state,
+                .bytes = bytes,
+                .sequence = sequence});
+}
+
 void RunWatch::Enter(int64_t step, Phase phase) {
+  step_ = static_cast<uint32_t>(step);
+  phase_ = phase;
   if (record_ != nullptr) record_->Add({.step = static_cast<uint32_t>(step), .phase = phase});
   if (watchdog_ != nullptr) watchdog_->Enter(static_cast<uint64_t>(step), phase);
 }

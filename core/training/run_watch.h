@@ -27,12 +27,16 @@ class RunWatch {
 
   // The phase begins: thread-safe, a few stores.
   void Enter(int64_t step, Phase phase);
+  // All ranks of this start have come and share this number.
+  void Begin(uint64_t attempt);
+  // An exchange with other ranks, by the thread that calls Enter().
+  void Exchange(uint64_t sequence, uint64_t bytes, FlightState state);
   // The process will leave with `exit_code`. Nothing is too long any more.
   void End(int exit_code, const std::string& note);
 
-  FlightRecord* record() const { return record_.get(); }  // null: none
-
  private:
+  uint32_t step_ = 0;
+  Phase phase_ = Phase::kStart;
   std::unique_ptr<FlightRecord> record_;
   std::unique_ptr<Watchdog> watchdog_;
 };

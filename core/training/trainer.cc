@@ -8,8 +8,10 @@
 #include "core/base/status_macros.h"
 #include "core/model/dims.h"
 #include "core/training/evaluate.h"
-#include "core/training/stop.h"
+#include "core/training/evaluate_together.h"
+#include "core/training/trainer_log.h"
 #include "distributed/exit_codes.h"
+#include "kernels/gradient_norm.h"
 
 namespace ingot {
 namespace {
@@ -24,107 +26,133 @@ bool Divides(int64_t every, int64_t step) { return every > 0 && step % every == 
 
 absl::Status Trainer::Run() {
   const absl::Status status = TrainToTheEnd();
-  const bool unfinished = status.ok() && state_.step < config_.training().steps();
-  watch_.End(unfinished    ? ExitCodeOfStop(StopSignal())
-             : status.ok() ? 0
-                           : ExitCodeOf(status),
-             std::string(status.message()));
+  if (writer_ != nullptr) writer_->Wait().IgnoreError();  // after an error: what is under way is still written
+  ranks_->communicator().set_observer({});
+  watch_.End(status.ok() ? exit_code() : ExitCodeOf(status), std::string(status.message()));
   return status;
 }
 
 absl::Status Trainer::TrainToTheEnd() {
-  if (!watch_note_.empty()) progress_.Say(watch_note_);
-  Enter(Phase::kStart);
+  INGOT_RETURN_IF_ERROR(BeginWatching());
   INGOT_RETURN_IF_ERROR(ResumeFromNewestValid());
   StopSignals signals;
-  while (state_.step < config_.training().steps() && StopSignal() == 0) {
+  while (state_.step < config_.training().steps() && stop_signal_ == 0) {
     const auto start = std::chrono::steady_clock::now();
     INGOT_ASSIGN_OR_RETURN(const StepResult result, Step());
     INGOT_RETURN_IF_ERROR(Settle(result, start));
     if (ValidatesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Validate());
+    if (ComparesAfter(state_.step)) INGOT_RETURN_IF_ERROR(parallel_->CheckAgreement());
     if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
   }
   INGOT_RETURN_IF_ERROR(Save());
-  INGOT_RETURN_IF_ERROR(writer_->Finish());
+  if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Finish());
+  INGOT_RETURN_IF_ERROR(ranks_->communicator().Barrier());  // nobody leaves before all is saved
   SayWhereItEnded();
   return absl::OkStatus();
 }
 
-// Forward and backward of all micro-batches. Every batch is read before the first is computed: the weight of a target
-// in the gradient, 1 / targets of the whole step, is known only then.
 absl::StatusOr<Trainer::StepResult> Trainer::Step() {
-  Enter(Phase::kData);
-  const int64_t targets = ReadMicroBatches();
-  INGOT_RETURN_IF_ERROR(data_.training->status());
-  const float scale = 1.0f / static_cast<float>(targets);
-  const int64_t step = state_.step + 1, micros = static_cast<int64_t>(micro_batches_.size());
-  model_->ZeroGradients();
+  INGOT_ASSIGN_OR_RETURN(StepNumbers mine, ComputeGradients());
+  Enter(Phase::kReduce);
+  INGOT_RETURN_IF_ERROR(parallel_->Sum());
+  if (probe_) {
+    double factor = 1;
+    probe_(state_.step + 1, *model_, factor);
+    for (double& nats : mine.nats) nats *= factor;
+  }
+  INGOT_ASSIGN_OR_RETURN(mine.block_sums, optimizer_->BlockSums());
+  INGOT_ASSIGN_OR_RETURN(const StepNumbers all, parallel_->Gather(mine));
+  return Judge(all);
+}
+
+// Forward and backward of this rank's micro-batches. How many targets the whole step has is known only when all ranks
+// have told it, so the gradients are sums over targets, not yet means.
+absl::StatusOr<StepNumbers> Trainer::ComputeGradients() {
+  StepNumbers mine;
+  mine.stop_signal = StopSignal();
+  const Interval micros = parallel_->micro_batches();
+  parallel_->Begin();
+  for (int64_t micro = micros.begin; micro < micros.end; ++micro) {
+    Enter(Phase::kData);
+    TokenBatch& batch = micro_batch_ = data_.training->Next();
+    INGOT_RETURN_IF_ERROR(data_.training->status());
+    Enter(Phase::kCompute);
+    const ModelInput input = InputOf(batch, config_.data().mask_documents());
+    INGOT_ASSIGN_OR_RETURN(const double nats, model_->Accumulate(input, 1.0f, config_.model().z_loss()));
+    mine.nats.push_back(nats);
+    mine.targets += batch.target_count;
+    INGOT_RETURN_IF_ERROR(parallel_->Done(micro));
+  }
+  return mine;
+}
+
+// All ranks come to the same result: they have the same numbers.
+absl::StatusOr<Trainer::StepResult> Trainer::Judge(const StepNumbers& numbers) {
+  const int64_t micros = static_cast<int64_t>(numbers.nats.size());
+  const double targets = static_cast<double>(std::max<int64_t>(numbers.targets, 1));
+  stop_signal_ = numbers.stop_signal;
   double nats = 0;
   std::string where;
   for (int64_t micro = 0; micro < micros; ++micro) {
-    Enter(Phase::kCompute);
-    const ModelInput input = InputOf(micro_batches_[micro], config_.data().mask_documents());
-    INGOT_ASSIGN_OR_RETURN(const double sum, model_->Accumulate(input, scale, config_.model().z_loss()));
-    if (!std::isfinite(sum) && std::isfinite(nats)) where = absl::StrCat("micro-batch ", micro + 1, " of ", micros);
-    nats += sum;
+    const bool first = !std::isfinite(numbers.nats[micro]) && where.empty();
+    if (first) where = absl::StrCat("micro-batch ", micro + 1, " of ", micros);
+    nats += numbers.nats[micro];
   }
-  double loss = nats / static_cast<double>(targets);
-  if (probe_) probe_(step, *model_, loss);
-  INGOT_ASSIGN_OR_RETURN(const double norm, optimizer_.GradientNorm());
-  return StepResult{.loss = loss, .gradient_norm = norm, .where = where};
+  const double norm =
+      NormOfBlockSums(numbers.block_sums.data(), static_cast<int64_t>(numbers.block_sums.size())) / targets;
+  return StepResult{.loss = nats / targets,
+                    .gradient_norm = norm,
+                    .gradient_scale = ClipScale(optimizer_->settings().clip, norm) / targets,
+                    .where = where};
 }
 
-int64_t Trainer::ReadMicroBatches() {
-  int64_t targets = 0;
-  for (TokenBatch& batch : micro_batches_) {
-    batch = data_.training->Next();
-    targets += batch.target_count;
-  }
-  return std::max<int64_t>(targets, 1);
-}
-
-void Trainer::ApplyUpdate(const StepResult& result) {
+absl::Status Trainer::ApplyUpdate(const StepResult& result) {
   Enter(Phase::kOptimizer);
   ++state_.step;
   ++state_.updates;
-  optimizer_.Apply(state_.updates, LearningRate(schedule_, state_.step), result.gradient_norm);
+  optimizer_->Apply(state_.updates, LearningRate(schedule_, state_.step), result.gradient_scale);
   state_.tokens += TokensPerStep(config_);
   state_.next_sequence += SequencesPerStep();
+  return parallel_->ShareParameters();
 }
 
-absl::Status Trainer::Record(const StepResult& result, double learning_rate, double seconds) {
+void Trainer::Record(const StepResult& result, double seconds) {
+  if (!ranks_->first()) return;
   const double waited = data_.training->seconds_waited();
   const double rate = static_cast<double>(TokensPerStep(config_)) / seconds;
   const double flops = TrainingFlopsPerToken(model_->dims(), config_.data().sequence_length());
   const TrainingRecord record = {.step = state_.step,
                                  .tokens = state_.tokens,
                                  .loss = result.loss,
-                                 .learning_rate = learning_rate,
+                                 .learning_rate = LearningRate(schedule_, state_.step),
                                  .gradient_norm = result.gradient_norm,
                                  .tokens_per_second = rate,
                                  .mfu = flops * rate / peak_flops_,
                                  .seconds = seconds,
-                                 .data_wait_seconds = waited - std::exchange(data_wait_, waited)};
+                                 .data_wait_seconds = waited - std::exchange(data_wait_, waited),
+                                 .save_stall_seconds = std::exchange(save_stall_, 0)};
   progress_.Show(record);
-  Log(metrics_->Record(record));
-  return absl::OkStatus();
+  Log(record);
 }
 
+// Batches of windows are dealt to the ranks; their sums are added in the order of the batches.
 absl::Status Trainer::Validate() {
   if (data_.validation == nullptr) return absl::OkStatus();
   Enter(Phase::kValidate);
   const auto start = std::chrono::steady_clock::now();
   const int64_t T = config_.data().sequence_length();
-  const int64_t windows = (config_.validation().tokens() + T - 1) / T;
-  INGOT_ASSIGN_OR_RETURN(const EvalTotals totals, Evaluate(*model_, WindowsOf(*data_.validation, windows), tokenizer_,
-                                                           config_.data().mask_documents()));
+  const WindowSource windows = WindowsOf(*data_.validation, (config_.validation().tokens() + T - 1) / T);
+  INGOT_ASSIGN_OR_RETURN(
+      const EvalTotals totals,
+      EvaluateTogether(*model_, windows, tokenizer_, config_.data().mask_documents(), ranks_->communicator()));
+  if (!ranks_->first()) return absl::OkStatus();
   const ValidationRecord record = {.step = state_.step,
                                    .targets = totals.targets,
                                    .loss = totals.loss(),
                                    .bits_per_byte = totals.bits_per_byte(),
                                    .seconds = SecondsSince(start)};
   progress_.Show(record);
-  Log(metrics_->Record(record));
+  Log(record);
   return absl::OkStatus();
 }
 
@@ -132,26 +160,21 @@ absl::Status Trainer::Save() {
   if (saved_step_ == state_.step) return absl::OkStatus();
   Enter(Phase::kSave);
   const auto start = std::chrono::steady_clock::now();
-  INGOT_RETURN_IF_ERROR(writer_->Wait());  // what it reads may be what is written to now
-  INGOT_RETURN_IF_ERROR(host_state_.Download());
+  saved_step_ = state_.step;
+  if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Wait());  // what it reads may be what is collected into now
+  INGOT_ASSIGN_OR_RETURN(const std::optional<OptimizerTensors> moments, host_state_.Collect(parallel_->plan()));
+  if (!moments.has_value()) return absl::OkStatus();  // rank 0 writes
   const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
   const CheckpointContents contents = {.dims = model_->dims(),
                                        .table = &model_->table(),
-                                       .parameters = host_state_.parameters.tensor(),
-                                       .optimizer = host_state_.moments(),
+                                       .parameters = host_state_.parameters(),
+                                       .optimizer = *moments,
                                        .state = state_,
                                        .tokenizer_directory = data_.first().tokenizer_directory(),
                                        .weights_dtype = bf16 ? DType::kBf16 : DType::kF32};
-  saved_step_ = state_.step;
   INGOT_RETURN_IF_ERROR(writer_->Save(contents, MarkedAfter(state_.step)));
-  if (metrics_ != nullptr) Log(metrics_->Record(SaveRecord{.step = state_.step, .stall_seconds = SecondsSince(start)}));
+  save_stall_ += SecondsSince(start);
   return absl::OkStatus();
-}
-
-// Metrics that cannot be written are no reason to end a run: a full disk that is said once.
-void Trainer::Log(const absl::Status& status) {
-  if (!status.ok() && !log_failed_) progress_.Say(absl::StrCat("warning: ", absl::string_view(status.message())));
-  log_failed_ = !status.ok();
 }
 
 bool Trainer::ValidatesAfter(int64_t step) const {
@@ -161,6 +184,11 @@ bool Trainer::ValidatesAfter(int64_t step) const {
 bool Trainer::SavesAfter(int64_t step) const {
   return Divides(config_.checkpoint().every(), step) || Divides(config_.checkpoint().keep_every(), step) ||
          MarkedAfter(step);
+}
+
+// Before what is kept, too: a checkpoint holds what all ranks have.
+bool Trainer::ComparesAfter(int64_t step) const {
+  return Divides(config_.parallel().compare_every(), step) || SavesAfter(step);
 }
 
 // The last step at the peak of a wsd schedule: other lengths of run can branch off from it.

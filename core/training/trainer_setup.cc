@@ -8,7 +8,7 @@
 #include "core/base/process_memory.h"
 #include "core/base/status_macros.h"
 #include "core/training/matmul_peak.h"
-#include "core/training/stop.h"
+#include "core/training/rank_fields.h"
 #include "core/training/trainer.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cuda/runtime.h"
@@ -17,14 +17,18 @@ namespace ingot {
 
 struct Trainer::Parts {
   RunConfig config;
-  RunDirectory directory;
+  std::shared_ptr<Ranks> ranks;
+  std::string path;
+  std::optional<RunDirectory> directory;
   TrainingData data;
   Tokenizer tokenizer;
   std::unique_ptr<Model> model;
-  Optimizer optimizer;
+  std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<DataParallel> parallel;
   HostState host_state;
   std::unique_ptr<CheckpointWriter> writer;
   double peak_flops;
+  std::string environment;
 };
 
 namespace {
@@ -62,9 +66,20 @@ void SayLine(const std::string& line) {
   std::fflush(stdout);
 }
 
-void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const TrainingData& data) {
+absl::StatusOr<std::unique_ptr<CheckpointWriter>> WriterOf(const RunConfig& config, const std::string& run_directory,
+                                                           Device device, const ParameterTable& table) {
+  return CheckpointWriter::Create(StoreOf(config, run_directory), {.background = config.checkpoint().background(),
+                                                                   .max_failures = config.checkpoint().max_failures(),
+                                                                   .copied = CopiedAtSave(config, device, table),
+                                                                   .say = SayLine});
+}
+
+void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const TrainingData& data,
+               const ParallelPlan& parallel) {
   MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config, device));
-  plan.entries.push_back({"optimizer moments", Optimizer::Bytes(table)});
+  const Interval part = parallel.UpdatedBy(0, table.flat_size);
+  plan.entries.push_back({"optimizer moments", Optimizer::Bytes(part)});
+  for (MemoryEntry& entry : DataParallel::Memory(parallel, 0, table, device)) plan.entries.push_back(std::move(entry));
   if (const int64_t copied = CopiedAtSave(config, device, table); copied > 0) {
     plan.entries.push_back({"checkpoint being written", CheckpointWriter::Bytes(copied)});
   }
@@ -79,9 +94,11 @@ void PrintPlan(const RunConfig& config, Device device, const ParameterTable& tab
 }
 
 // What the bits of a run depend on, beside its configuration. The emulator takes its products from the CPU's library.
-std::string EnvironmentOf(const Backend& backend) {
-  if (backend.device() == Device::kCpu) return BlasName();
-  return cuda::IsEmulated() ? absl::StrCat(backend.name(), ", ", BlasName()) : backend.name();
+std::string EnvironmentOf(const Backend& backend, const RunConfig& config, int64_t ranks) {
+  const std::string order =
+      config.parallel().reproducible() || ranks == 1 ? "" : absl::StrCat(", sums in the order of ", ranks, " ranks");
+  if (backend.device() == Device::kCpu) return BlasName() + order;
+  return absl::StrCat(backend.name(), cuda::IsEmulated() ? ", " + BlasName() : "", order);
 }
 
 }  // namespace
@@ -119,70 +136,108 @@ AdamWSettings AdamWSettingsOf(const RunConfig& config) {
 }
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory,
-                                                         Device device) {
+                                                         Device device, std::shared_ptr<Ranks> ranks) {
   INGOT_RETURN_IF_ERROR(CheckBlas());
   SetDefaultPrecision(device, config);
   INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
+  INGOT_RETURN_IF_ERROR(ranks->Compare(ConfigFields(config)));
   INGOT_ASSIGN_OR_RETURN(TrainingData data, OpenData(config));
   INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(data.first().tokenizer_directory()));
   INGOT_RETURN_IF_ERROR(TakeVocabulary(data.first(), tokenizer, config));
   INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
+  INGOT_ASSIGN_OR_RETURN(const ParallelPlan plan, ParallelPlan::Of(config, ranks->size()));
   const RunShape shape = ShapeOf(config, device);
-  // Before the plan: its matrices are gone when the model comes.
-  INGOT_ASSIGN_OR_RETURN(const double peak_flops, MatmulPeak(device, shape.dtype));
   const ParameterTable table = MakeParameterTable(DimsOf(config));
-  PrintPlan(config, device, table, data);
-  INGOT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Open(run_directory, config));
+  double peak_flops = 0;
+  std::optional<RunDirectory> directory;
+  if (ranks->first()) {
+    // Before the plan: its matrices are gone when the model comes.
+    INGOT_ASSIGN_OR_RETURN(peak_flops, MatmulPeak(device, shape.dtype));
+    PrintPlan(config, device, table, data, plan);
+    INGOT_ASSIGN_OR_RETURN(RunDirectory opened, RunDirectory::Open(run_directory, config));
+    directory.emplace(std::move(opened));
+  }
   INGOT_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::Create(DimsOf(config), shape));
-  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(*model, AdamWSettingsOf(config)));
-  INGOT_ASSIGN_OR_RETURN(HostState host_state, HostState::Create(*model, optimizer));
-  INGOT_ASSIGN_OR_RETURN(
-      std::unique_ptr<CheckpointWriter> writer,
-      CheckpointWriter::Create(StoreOf(config, run_directory), {.background = config.checkpoint().background(),
-                                                                .max_failures = config.checkpoint().max_failures(),
-                                                                .copied = CopiedAtSave(config, device, table),
-                                                                .say = SayLine}));
+  const std::string environment = EnvironmentOf(*model->backend(), config, ranks->size());
+  INGOT_ASSIGN_OR_RETURN(const std::vector<ComparedField> fields, EnvironmentFields(data, table, environment));
+  INGOT_RETURN_IF_ERROR(ranks->Compare(fields));
+  INGOT_RETURN_IF_ERROR(ranks->Connect());
+  INGOT_ASSIGN_OR_RETURN(std::unique_ptr<DataParallel> parallel,
+                         DataParallel::Create(plan, ranks->communicator(), *model));
+  INGOT_ASSIGN_OR_RETURN(Optimizer made, Optimizer::Create(*model, AdamWSettingsOf(config), parallel->updated()));
+  auto optimizer = std::make_unique<Optimizer>(std::move(made));
+  INGOT_ASSIGN_OR_RETURN(HostState host_state, HostState::Create(*model, *optimizer, ranks->communicator()));
+  std::unique_ptr<CheckpointWriter> writer;
+  if (ranks->first()) {
+    INGOT_ASSIGN_OR_RETURN(writer, WriterOf(config, run_directory, device, table));
+  }
+  const double peak = peak_flops * static_cast<double>(ranks->size());
   return std::unique_ptr<Trainer>(new Trainer({.config = std::move(config),
+                                               .ranks = std::move(ranks),
+                                               .path = run_directory,
                                                .directory = std::move(directory),
                                                .data = std::move(data),
                                                .tokenizer = std::move(tokenizer),
                                                .model = std::move(model),
                                                .optimizer = std::move(optimizer),
+                                               .parallel = std::move(parallel),
                                                .host_state = std::move(host_state),
                                                .writer = std::move(writer),
-                                               .peak_flops = peak_flops}));
+                                               .peak_flops = peak,
+                                               .environment = environment}));
 }
 
 Trainer::Trainer(Parts parts)
     : config_(std::move(parts.config)),
+      ranks_(std::move(parts.ranks)),
+      path_(std::move(parts.path)),
       directory_(std::move(parts.directory)),
-      watch_({.run_directory = directory_.path(),
-              .rank = 0,
-              .ranks = 1,
+      watch_({.run_directory = path_,
+              .rank = ranks_->rank(),
+              .ranks = ranks_->size(),
               .deadline_scale = config_.training().deadline_scale(),
-              .tell = {}},
+              .tell = [ranks = ranks_](const std::string& problem) { ranks->control().Stuck(problem); }},
              watch_note_),
       data_(std::move(parts.data)),
       tokenizer_(std::move(parts.tokenizer)),
       model_(std::move(parts.model)),
       optimizer_(std::move(parts.optimizer)),
+      parallel_(std::move(parts.parallel)),
       host_state_(std::move(parts.host_state)),
-      checkpoints_(StoreOf(config_, directory_.path())),
+      checkpoints_(StoreOf(config_, path_)),
       writer_(std::move(parts.writer)),
       schedule_(ScheduleOf(config_)),
-      progress_(config_.training().steps()),
-      micro_batches_(TokensPerStep(config_) / (config_.training().micro_batch() * config_.data().sequence_length())),
+      progress_(config_.training().steps(), /*speaks=*/ranks_->first()),
       peak_flops_(parts.peak_flops) {
   state_.dataset_fingerprint = data_.fingerprint;
   state_.config = ConfigText(config_);
-  state_.environment = EnvironmentOf(*model_->backend());
+  state_.environment = std::move(parts.environment);
+}
+
+// Collective: what the ranks have in common is the time at which rank 0 began.
+absl::Status Trainer::BeginWatching() {
+  if (!watch_note_.empty()) progress_.Say(watch_note_);
+  Enter(Phase::kStart);
+  uint64_t attempt = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  INGOT_RETURN_IF_ERROR(ranks_->communicator().Broadcast(&attempt, sizeof(attempt), 0));
+  watch_.Begin(attempt);
+  ranks_->communicator().set_observer(
+      [this](uint64_t sequence, uint64_t bytes, FlightState state) { watch_.Exchange(sequence, bytes, state); });
+  return absl::OkStatus();
+}
+
+void Trainer::Enter(Phase phase) {
+  ranks_->Report(state_.step, phase);
+  watch_.Enter(state_.step + 1, phase);
 }
 
 absl::Status Trainer::ResumeFromNewestValid() {
   std::vector<std::string> rejected;
   INGOT_ASSIGN_OR_RETURN(const std::optional<std::string> newest, checkpoints_.NewestValid(rejected));
   for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));
-  checkpoints_.CleanUp();
+  INGOT_ASSIGN_OR_RETURN(const std::vector<ComparedField> fields, ResumeFields(newest));
+  INGOT_RETURN_IF_ERROR(ranks_->Compare(fields));
+  if (ranks_->first()) checkpoints_.CleanUp();
   if (newest.has_value()) {
     INGOT_RETURN_IF_ERROR(LoadFrom(*newest));
     const bool finished = state_.step >= config_.training().steps();
@@ -197,9 +252,9 @@ absl::Status Trainer::ResumeFromNewestValid() {
 }
 
 absl::Status Trainer::LoadFrom(const std::string& checkpoint) {
-  INGOT_ASSIGN_OR_RETURN(TrainingState stored, LoadCheckpoint(checkpoint, model_->table(),
-                                                              host_state_.parameters.tensor(), host_state_.moments()));
-  INGOT_RETURN_IF_ERROR(host_state_.UploadTo(*model_));
+  INGOT_ASSIGN_OR_RETURN(TrainingState stored, host_state_.Load([&](Tensor parameters, OptimizerTensors moments) {
+    return LoadCheckpoint(checkpoint, model_->table(), parameters, moments);
+  }));
   if (stored.dataset_fingerprint != data_.fingerprint) {
     return absl::FailedPreconditionError(
         absl::StrCat(checkpoint, ": expected the dataset it was trained on, found another in ",
@@ -219,18 +274,20 @@ absl::Status Trainer::LoadFrom(const std::string& checkpoint) {
 // Metrics and data go on behind state_.step, the data at `sequence`.
 absl::Status Trainer::ReadOnFrom(int64_t sequence) {
   state_.next_sequence = sequence;
-  INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(directory_.path(), state_.step));
-  metrics_ = std::make_unique<MetricsLog>(std::move(metrics));
-  data_.training->Start(sequence, config_.training().micro_batch());
+  if (ranks_->first()) {
+    INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(path_, state_.step));
+    metrics_ = std::make_unique<MetricsLog>(std::move(metrics));
+  }
+  const int64_t B = config_.training().micro_batch();
+  const Interval micros = parallel_->micro_batches();
+  data_.training->Start(sequence + micros.begin * B, parallel_->plan().micro_batches * B, micros.size());
   data_wait_ = data_.training->seconds_waited();
   return absl::OkStatus();
 }
 
 void Trainer::SayWhereItEnded() {
-  const bool stopped = StopSignal() != 0 && state_.step < config_.training().steps();
   progress_.Say(absl::StrFormat("%s after step %d; %s holds checkpoints, metrics.jsonl and TensorBoard events",
-                                stopped ? "stopped by a signal; start again to go on" : "done", state_.step,
-                                directory_.path()));
+                                stopped() ? "stopped by a signal; start again to go on" : "done", state_.step, path_));
   progress_.Say(absl::StrFormat("peak memory %.1f MiB", static_cast<double>(PeakResidentBytes()) / (1 << 20)));
 }
 

@@ -2,7 +2,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/training/guard.h"
+#include "core/training/rank_fields.h"
 #include "core/training/trainer.h"
+#include "core/training/trainer_log.h"
 
 namespace ingot {
 
@@ -20,9 +22,10 @@ absl::Status Trainer::Settle(const StepResult& result, std::chrono::steady_clock
     case SpikeAction::kTrain:
       break;
   }
-  ApplyUpdate(result);
+  INGOT_RETURN_IF_ERROR(ApplyUpdate(result));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return Record(result, LearningRate(schedule_, state_.step), seconds.count());
+  Record(result, seconds.count());
+  return absl::OkStatus();
 }
 
 // The step counts for schedule and data, not for the optimizer.
@@ -30,7 +33,7 @@ absl::Status Trainer::Skip(const std::string& reason) {
   ++state_.step;
   state_.next_sequence += SequencesPerStep();
   progress_.Say(absl::StrCat("step ", state_.step, ": update dropped: ", reason));
-  Log(metrics_->Record(EventRecord{.step = state_.step, .event = "skip", .reason = reason}));
+  Log(EventRecord{.step = state_.step, .event = "skip", .reason = reason});
   return absl::OkStatus();
 }
 
@@ -40,11 +43,16 @@ absl::Status Trainer::RollBack(const std::string& reason) {
   const int64_t spike_step = state_.step + 1;
   const int64_t behind = state_.next_sequence + (1 + config_.spikes().margin_steps()) * SequencesPerStep();
   const SpikeMemory memory = state_.spikes;
-  INGOT_RETURN_IF_ERROR(writer_->Wait());  // perhaps it is the one to go back to
+  Enter(Phase::kSave);
+  // Perhaps the one that is being written is the one to go back to.
+  if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Wait());
+  INGOT_RETURN_IF_ERROR(ranks_->communicator().Barrier());
   std::vector<std::string> rejected;
   INGOT_ASSIGN_OR_RETURN(const std::optional<std::string> checkpoint,
                          checkpoints_.NewestValid(rejected, config_.checkpoint().every()));
   for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));
+  INGOT_ASSIGN_OR_RETURN(const std::vector<ComparedField> fields, ResumeFields(checkpoint));
+  INGOT_RETURN_IF_ERROR(ranks_->Compare(fields));
   if (!checkpoint.has_value()) {
     return StoppedBySpike(spike_step, "", absl::StrCat(reason, ", and there is no checkpoint to go back to"));
   }
@@ -55,7 +63,7 @@ absl::Status Trainer::RollBack(const std::string& reason) {
   const std::string done = absl::StrCat("step ", spike_step, ": rolled back to step ", state_.step,
                                         " and passed over the data between: ", reason);
   progress_.Say(done);
-  Log(metrics_->Record(EventRecord{.step = state_.step, .event = "rollback", .reason = done}));
+  Log(EventRecord{.step = state_.step, .event = "rollback", .reason = done});
   return absl::OkStatus();
 }
 

@@ -36,6 +36,7 @@ void DestroyStream(void* stream);
 // In the stream's order. The host memory must stay until Synchronize(stream).
 absl::Status CopyToDevice(void* device, const void* host, int64_t bytes, void* stream);
 absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* stream);
+absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream);
 absl::Status FillZero(void* device, int64_t bytes, void* stream);
 
 // Waits for the stream; the first error of any kernel or copy on it since the last call.

@@ -66,6 +66,12 @@ absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* str
   return absl::OkStatus();
 }
 
+absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream) {
+  if (bytes == 0) return absl::OkStatus();
+  emulator::Enqueue(stream, [=] { std::memcpy(to, from, static_cast<size_t>(bytes)); });
+  return absl::OkStatus();
+}
+
 absl::Status FillZero(void* device, int64_t bytes, void* stream) {
   if (bytes == 0) return absl::OkStatus();
   emulator::Enqueue(stream, [=] { std::memset(device, 0, static_cast<size_t>(bytes)); });

@@ -99,6 +99,11 @@ absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* str
                   "copy from the GPU");
 }
 
+absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream) {
+  return FromCuda(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, AsStream(stream)),
+                  "copy on the GPU");
+}
+
 absl::Status FillZero(void* device, int64_t bytes, void* stream) {
   return FromCuda(cudaMemsetAsync(device, 0, static_cast<size_t>(bytes), AsStream(stream)), "filling GPU memory");
 }

@@ -102,6 +102,22 @@ TEST_F(LoaderTest, EverySplitOverRanksGivesTheSameStream) {
   }
 }
 
+TEST_F(LoaderTest, RunsOfBatchesOfEachStep) {
+  const Dataset dataset = Build(200);
+  const int64_t T = 16, B = 2, M = 5, steps = 4;  // of 5 batches a step a rank has the second and the third
+  const auto expected = Sequences(dataset, {.T = T, .seed = 9}, steps * M * B);
+  const auto loader = Open(dataset, {.B = B, .T = T, .seed = 9});
+  loader->Start(B, M * B, 2);
+  for (int64_t step = 0; step < steps; ++step) {
+    for (int64_t micro = 1; micro < 3; ++micro) {
+      const TokenBatch& batch = loader->Next();
+      for (int64_t b = 0; b < B; ++b) {
+        ASSERT_EQ(Row(batch.tokens, b, T), expected[static_cast<size_t>((step * M + micro) * B + b)]);
+      }
+    }
+  }
+}
+
 TEST_F(LoaderTest, ResumesAnywhere) {
   const Dataset dataset = Build(200);
   const LoaderPlan plan = {.B = 5, .T = 16, .seed = 1, .mask_documents = true};

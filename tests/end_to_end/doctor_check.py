@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """`ingot doctor` after runs that ended, were killed, were stopped, or took too long."""
+import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -10,8 +12,8 @@ from harness import check, main, metrics, require
 KILLS = 12
 
 
-def start(bench, run, *more):
-    command = [bench.ingot, "train", "--config", bench.config(), "--output", run, "--set", "training.steps=100000",
+def start(bench, run, *more, launch=()):
+    command = [bench.ingot, *launch, "train", "--config", bench.config(), "--output", run, "--set", "training.steps=100000",
                "--set", "checkpoint.every=20", "--set", "validation.every=25", *more]
     return subprocess.Popen(list(map(str, command)), cwd=bench.work, stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE, text=True)
@@ -101,6 +103,26 @@ def an_error_of_its_own(bench):
     require(process.wait(60) == 79, f"exit code {process.returncode}: {process.stderr.read()[-300:]}")
     found = bench.json("doctor", run)
     require(found["kind"] == "failed" and "finite" in found["finding"], f"{found}")
+
+
+def pid_of(bench, run, rank):
+    line = next(line for line in bench.json("doctor", run)["ranks"] if line.startswith(f"rank {rank} "))
+    return int(re.search(r"pid (\d+)", line).group(1))
+
+
+@check
+def one_of_two_ranks_dies(bench):
+    run, generator = bench.work / "run", random.Random(6)
+    for rank in (1, 0, 1):
+        process = start(bench, run, "--set", "training.tokens_per_step=512", launch=["launch", "--nproc", 2, "--"])
+        wait_for_steps(process, run, generator.randint(2, 9))
+        os.kill(pid_of(bench, run, rank), signal.SIGKILL)
+        require(process.wait(60) != 0, "the launcher says that all is well")
+        found = bench.json("doctor", run)
+        require(found["kind"] == "died" and found["culprits"] == [rank], f"rank {rank} was killed: {found}")
+        survivor = next(line for line in found["ranks"] if line.startswith(f"rank {1 - rank} "))
+        require("left with exit code 74" in survivor, f"{found}")
+        metrics_lines(run)
 
 
 if __name__ == "__main__":

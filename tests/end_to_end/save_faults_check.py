@@ -16,7 +16,9 @@ import time
 from harness import Skipped, check, checkpoints, main, metrics, require, sha256
 
 CALLS = "openat,mkdir,write,fsync,close,rename,renameat2,unlinkat,rmdir,getdents64,newfstatat,fstat,mmap,statx"
-ERRORS = ["EIO", "ENOSPC", "EINTR"]
+# What can come of which call.
+MAKES = {"openat", "mkdir", "write", "fsync", "close", "rename", "renameat2"}
+ERRORS = {"EIO": None, "ENOSPC": MAKES, "EINTR": {"openat", "write", "fsync", "close"}}
 AHEAD = 25  # steps between the newest checkpoint and the one that is failed: time to attach
 LAST = 100_000
 CONFIG = """
@@ -137,7 +139,7 @@ def calls_of_a_save(bench, run):
     """{(call, path template)} of whole saves, as they happen."""
     log = bench.work / "calls"
     run.wait_past(3)
-    tracer = run.strace(log, "-qq", "-e", f"trace={CALLS}")
+    tracer = run.strace(log, "-e", f"trace={CALLS}")
     run.wait_past(run.newest() + 6)
     tracer.send_signal(signal.SIGINT)
     tracer.wait()
@@ -163,21 +165,25 @@ def fail_call(bench, run, call, paths, error):
     """Fails `call` once at each path, every second save from AHEAD steps on. Returns how many were injected."""
     log = bench.work / "injected"
     options, step = [], run.newest() + AHEAD
-    per_save = [path for path in paths if "{S}" in path]
-    shared = [path for path in paths if "{S}" not in path]
+    # A write that is interrupted is tried again: it must be failed once and not for ever.
+    alone = error == "EINTR" and call == "write"
+    per_save = [path for path in paths if "{S}" in path and not alone]
+    shared = [path for path in paths if path not in per_save]
     for path in per_save:
         options += ["-P", path.replace("{S}", f"{step:08}").replace("{P}", str(run.process.pid))]
         step += 2
     count = 0
     if per_save:
-        tracer = run.strace(log, "-qq", *options, "-e", f"trace={call}", "-e", f"inject={call}:error={error}")
+        tracer = run.strace(log, *options, "-e", f"trace={call}", "-e", f"inject={call}:error={error}")
         run.wait_past(step + 1)
         tracer.send_signal(signal.SIGINT)
         tracer.wait()
         count += len({re.sub(r" = .*", "", line) for line in injected(log)})
     for path in shared:
-        tracer = run.strace(log, "-qq", "-P", path, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1")
-        run.wait_past(run.newest() + 3)
+        step = run.newest() + AHEAD
+        place = path.replace("{S}", f"{step:08}").replace("{P}", str(run.process.pid))
+        tracer = run.strace(log, "-P", place, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1")
+        run.wait_past(step if place != path else run.newest() + 3)
         tracer.send_signal(signal.SIGINT)
         tracer.wait()
         count += len(injected(log))
@@ -191,17 +197,20 @@ def every_call_fails_once(bench):
     keys = calls_of_a_save(bench, run)
     calls = sorted({call for call, _ in keys})
     require({"openat", "write", "fsync", "mkdir", "rename", "renameat2"} <= set(calls), f"the trace has only {calls}")
-    count = 0
-    for error in ERRORS:
+    count, wanted = 0, 0
+    for error, possible in ERRORS.items():
         for call in calls:
+            if possible is not None and call not in possible:
+                continue
             paths = sorted(path for c, path in keys if c == call)
+            wanted += len(paths)
             count += fail_call(bench, run, call, paths, error)
             require_valid_newest(run.path)
-    require(count >= 0.9 * len(ERRORS) * len(keys), f"only {count} of {len(ERRORS)} x {len(keys)} calls were failed")
+    require(count >= 0.95 * wanted, f"only {count} of {wanted} calls were failed")
     warnings = run.text().count("was not saved")
     require(warnings >= count / 2, f"{count} calls failed, {warnings} failures were said")
     run.stop()
-    print(f"    {len(keys)} calls of a save, each failed with {', '.join(ERRORS)}: {count} faults, {warnings} saves failed")
+    print(f"    {len(keys)} different calls of a save: {count} faults of {wanted}, {warnings} saves failed")
     same_as_undisturbed(bench, run)
 
 
@@ -225,8 +234,8 @@ def killed_at_every_kind_of_call(bench):
     keys = calls_of_a_save(bench, run)
     kinds = {}
     for call, path in sorted(keys):
-        if call in ("write", "fsync", "mkdir", "rename", "renameat2", "unlinkat", "openat"):
-            kind = re.sub(r"[a-z_]+\.(json|jinja|md)", "FILE", path)
+        if call in ("write", "fsync", "mkdir", "rename", "renameat2", "unlinkat"):
+            kind = re.sub(r"(?!MANIFEST)[A-Za-z_]+\.(json|jinja|md)", "FILE", path)
             kinds[call, kind] = path
     furthest = 0
     for (call, _), path in kinds.items():
@@ -235,7 +244,7 @@ def killed_at_every_kind_of_call(bench):
         run.wait_past(furthest)
         step = run.newest() + AHEAD
         place = path.replace("{S}", f"{step:08}").replace("{P}", str(run.process.pid))
-        tracer = run.strace(bench.work / "killed", "-qq", "-P", place, "-e", f"trace={call}", "-e",
+        tracer = run.strace(bench.work / "killed", "-P", place, "-e", f"trace={call}", "-e",
                             f"inject={call}:signal=KILL:when=1")
         try:
             run.process.wait(60)
@@ -309,7 +318,7 @@ def a_slow_disk(bench):
     need_strace()
     run = Run(bench, bench.work / "run", "checkpoint.every=10")
     run.wait_past(0)
-    tracer = run.strace(bench.work / "slow", "-qq", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=30000")
+    tracer = run.strace(bench.work / "slow", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=30000")
     begun, behind, most = run.newest(), 0, 0
     while run.newest() < begun + 40:
         require(run.process.poll() is None, run.text()[-300:])

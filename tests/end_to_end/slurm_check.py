@@ -166,7 +166,7 @@ class Job:
         def over():
             state = job_field(self.number, "JobState")
             require(state in states or state in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"),
-                    f"job is {state}: {self.text()[-900:]}")
+                    f"job is {state}: {self.text()[-900:]} {tool('scontrol', 'show', 'job', self.number)}")
             return state in states
         wait_for(f"job in state {states}: {self.text()[-500:]}", over, 150)
 
@@ -186,7 +186,7 @@ def two_nodes(bench):
     cluster()
     job = Job(bench, "train.sbatch", bench.work / "run", 12)
     job.wait("COMPLETED")
-    require("rank 0 of 2" in job.text() and "slurm" in job.text(), job.text()[:300])
+    require("rank 0 of 2" in job.text() and "Slurm" in job.text(), job.text()[:300])
     same_as_one_process(bench, job.run, 12)
 
 

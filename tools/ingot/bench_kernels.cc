@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/adamw.h"
+#include "kernels/add.h"
 #include "kernels/attention.h"
 #include "kernels/cached_attention.h"
 #include "kernels/cpu/blas.h"
@@ -283,6 +284,7 @@ class KernelBench {
     Time(m, Shape({N}),
          GradientNorm{.x = gradient, .block_sums = a.F64((N + GradientNorm::kBlock - 1) / GradientNorm::kBlock)});
     Time(m, Shape({N}), Fill{.y = gradient, .value = 0});
+    Time(m, Shape({N}), Add{.x = gradient, .y = a.F32({N})});
   }
 
   std::string filter_;

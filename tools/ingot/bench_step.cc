@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "core/base/philox.h"
 #include "core/base/process_memory.h"
 #include "core/base/status_macros.h"
 #include "core/training/config.h"
@@ -18,9 +17,11 @@
 #include "core/training/optimizer.h"
 #include "core/training/trainer.h"
 #include "kernels/cpu/blas.h"
+#include "kernels/gradient_norm.h"
 #include "tools/ingot/bench.h"
 #include "tools/ingot/command.h"
 #include "tools/ingot/device.h"
+#include "tools/ingot/random_batch.h"
 
 namespace ingot {
 namespace {
@@ -34,30 +35,16 @@ struct StepFlags {
   bool json = false;
 };
 
-TokenBatch RandomBatch(const ModelDims& dims, const RunShape& shape) {
-  const Philox random{1};
-  const int64_t N = shape.B * shape.T;
-  TokenBatch batch;
-  batch.B = shape.B;
-  batch.T = shape.T;
-  batch.target_count = N;
-  for (int64_t n = 0; n < N; ++n) {
-    batch.tokens.push_back(static_cast<int32_t>(random.Below(dims.V, 0, n)));
-    batch.targets.push_back(static_cast<int32_t>(random.Below(dims.V, 1, n)));
-    batch.positions.push_back(static_cast<int32_t>(n % shape.T));
-  }
-  return batch;
-}
-
 // Forward, backward, norm and AdamW of one micro-batch.
 absl::StatusOr<double> SecondsOfStep(Model& model, Optimizer& optimizer, TokenBatch& batch, float z_loss,
                                      int64_t step) {
   const auto start = std::chrono::steady_clock::now();
   model.ZeroGradients();
-  INGOT_RETURN_IF_ERROR(
-      model.Accumulate(InputOf(batch, false), 1.0f / static_cast<float>(batch.target_count), z_loss).status());
-  INGOT_ASSIGN_OR_RETURN(const double norm, optimizer.GradientNorm());
-  optimizer.Apply(step, 1e-4, norm);
+  INGOT_RETURN_IF_ERROR(model.Accumulate(InputOf(batch, false), 1.0f, z_loss).status());
+  INGOT_ASSIGN_OR_RETURN(const std::vector<double> sums, optimizer.BlockSums());
+  const auto targets = static_cast<double>(batch.target_count);
+  const double norm = NormOfBlockSums(sums.data(), static_cast<int64_t>(sums.size())) / targets;
+  optimizer.Apply(step, 1e-4, ClipScale(optimizer.settings().clip, norm) / targets);
   INGOT_RETURN_IF_ERROR(model.backend()->Wait());
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -81,7 +68,8 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
   const int64_t before = ResidentBytes();
   INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::Create(dims, shape));
   INGOT_RETURN_IF_ERROR(model->Initialize(config.training().seed()));
-  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer, Optimizer::Create(*model, AdamWSettingsOf(config)));
+  INGOT_ASSIGN_OR_RETURN(Optimizer optimizer,
+                         Optimizer::Create(*model, AdamWSettingsOf(config), Interval{0, model->table().flat_size}));
   TokenBatch batch = RandomBatch(dims, shape);
   const float z_loss = config.model().z_loss();
   std::vector<double> seconds;
@@ -104,7 +92,7 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const StepFlags& flags) {
       {"flops_per_token", TrainingFlopsPerToken(dims, shape.T)},
       {"matmul_peak_flops", peak},
       {"share_of_peak", rate * TrainingFlopsPerToken(dims, shape.T) / peak},
-      {"planned_bytes", before + Model::Plan(dims, shape).total() + Optimizer::Bytes(model->table())},
+      {"planned_bytes", before + Model::Plan(dims, shape).total() + Optimizer::Bytes(optimizer.part())},
       {"peak_bytes", peak_bytes},
       {"device", model->backend()->name()},
       {"blas", BlasName()}};

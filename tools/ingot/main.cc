@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   ingot::AddDataCommand(app);
   ingot::AddTrainCommand(app);
   ingot::AddDoctorCommand(app);
+  ingot::AddLaunchCommand(app);
   ingot::AddEvalCommand(app);
   ingot::AddGenerateCommand(app);
   ingot::AddExportCommand(app);

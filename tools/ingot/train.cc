@@ -1,5 +1,9 @@
-// ingot train: pre-trains a model; started again on the same RUN_DIR it goes on from the newest valid checkpoint.
+// ingot train: pre-trains a model; started again on the same RUN_DIR it goes on from the newest valid checkpoint. Started
+// by a launcher, it is one rank of a run (docs/distributed.md).
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -7,8 +11,9 @@
 
 #include "core/base/status_macros.h"
 #include "core/training/config.h"
-#include "core/training/stop.h"
 #include "core/training/trainer.h"
+#include "distributed/flight_record.h"
+#include "distributed/ranks.h"
 #include "tools/ingot/command.h"
 #include "tools/ingot/device.h"
 
@@ -19,16 +24,58 @@ struct TrainFlags {
   std::string config, output;
   std::vector<std::string> settings;
   std::string device;
+  LaunchOptions launch;
+  std::string interface;
+  bool insecure_network = false;
 };
 
-// `unfinished`: a signal ended the run before its last step.
-absl::Status Train(const TrainFlags& flags, bool& unfinished) {
+// The run is over because of another rank, whatever this one is doing.
+void LeaveAtOnce(const Verdict& verdict) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "ingot: error: %s\n", verdict.text.c_str());
+  FlightRecord::EndCurrent(static_cast<int>(verdict.code), verdict.text);
+  _exit(static_cast<int>(verdict.code));
+}
+
+void SayLaunch(const Ranks& ranks) {
+  if (!ranks.first()) return;
+  if (ranks.launch().source != LaunchSource::kPlain) std::printf("%s\n", ranks.launch().ToString().c_str());
+  for (const std::string& note : ranks.launch().notes) std::fprintf(stderr, "note: %s\n", note.c_str());
+}
+
+// The code to leave with: 0, or that of the signal that ended the run early.
+absl::StatusOr<int> TrainAs(const std::shared_ptr<Ranks>& ranks, const TrainFlags& flags) {
   const Device device = DeviceOf(flags.device);
   INGOT_ASSIGN_OR_RETURN(const RunConfig config, LoadConfig(flags.config, flags.settings, /*needs_data=*/true, device));
-  INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(config, flags.output, device));
-  INGOT_RETURN_IF_ERROR(trainer->Run());
-  unfinished = trainer->state().step < config.training().steps();
+  INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(config, flags.output, device, ranks));
+  // Here, before the trainer's memory is given back: the others wait.
+  INGOT_RETURN_IF_ERROR(ranks->Fail(trainer->Run()));
+  return trainer->exit_code();
+}
+
+absl::Status Train(const TrainFlags& flags, int& code) {
+  INGOT_ASSIGN_OR_RETURN(const std::shared_ptr<Ranks> ranks, Ranks::Join({.environment = ProcessEnvironment(),
+                                                                          .launch = flags.launch,
+                                                                          .run_directory = flags.output,
+                                                                          .interface = flags.interface,
+                                                                          .insecure_network = flags.insecure_network,
+                                                                          .deadlines = {},
+                                                                          .leave = LeaveAtOnce}));
+  SayLaunch(*ranks);
+  const absl::StatusOr<int> ended = TrainAs(ranks, flags);
+  if (!ended.ok()) return ranks->Fail(ended.status());
+  code = *ended;
   return absl::OkStatus();
+}
+
+void AddLaunchOptions(CLI::App& command, TrainFlags& flags) {
+  command.add_option("--world-size", flags.launch.world_size, "Refuse to start unless there are so many ranks")
+      ->check(CLI::Range(int64_t{1}, Launch::kMaxRanks));
+  command.add_flag("--single", flags.launch.single, "One process, although the Slurm job has room for more");
+  command.add_option("--interface", flags.interface,
+                     "Network interface between machines; default: the first that is up");
+  command.add_flag("--insecure-network", flags.insecure_network,
+                   "Let the ranks meet on a network without a secret (INGOT_SECRET_FILE)");
 }
 
 }  // namespace
@@ -43,13 +90,17 @@ void AddTrainCommand(CLI::App& app) {
   command->add_option("--output", flags->output, "RUN_DIR: checkpoints/, metrics.jsonl, TensorBoard events")
       ->required();
   AddDeviceOption(*command, flags->device);
+  AddLaunchOptions(*command, *flags);
   command->footer(
-      "Exit codes: 0 finished; 1 error; 2 wrong usage; 75 saved on SIGTERM or SIGUSR1 after the step under way, 130 on "
-      "SIGINT, to go on by the same command; 79 stopped before a loss spike or numbers that are not finite.");
+      "Exit codes: 0 finished; 1 error; 2 wrong usage; 74 another rank died, or this one hung; 75 saved on SIGTERM or "
+      "SIGUSR1 after the step under way, 130 on SIGINT, to go on by the same command; 76 the ranks disagree; 77 "
+      "secret; "
+      "78 the ranks were not started alike; 79 stopped before a loss spike or numbers that are not finite "
+      "(docs/failures.md).");
   command->callback([flags] {
-    bool unfinished = false;
-    RunCommand([&] { return Train(*flags, unfinished); });
-    if (unfinished) std::exit(ExitCodeOfStop(StopSignal()));
+    int code = 0;
+    RunCommand([&] { return Train(*flags, code); });
+    if (code != 0) std::exit(code);
   });
 }
 

@@ -1,0 +1,85 @@
+#pragma once
+// DataParallel: makes one gradient of what all ranks compute, and one model of what they update. The order in which
+// gradients are added is that of ParallelPlan: with a plan that does not know the number of ranks, every number of ranks
+// gets the same bits. One rank goes the same way.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/model/model.h"
+#include "core/training/parallel_plan.h"
+#include "distributed/communicator.h"
+
+namespace ingot {
+
+// What the ranks tell each other in each step, and what all of them decide by.
+struct StepNumbers {
+  int64_t stop_signal = 0;         // asked to stop by this signal; 0: not
+  int64_t targets = 0;             // tokens predicted
+  std::vector<double> nats;        // by micro-batch
+  std::vector<double> block_sums;  // of squares of the gradient, by block of GradientNorm::kBlock
+};
+
+class DataParallel {
+ public:
+  // Memory that Create() will take, beside the model's.
+  static std::vector<MemoryEntry> Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
+                                         Device device);
+  // `model` and `communicator` must outlive it. Errors: memory that the device or the host does not have.
+  static absl::StatusOr<std::unique_ptr<DataParallel>> Create(const ParallelPlan& plan, Communicator& communicator,
+                                                              Model& model);
+
+  const ParallelPlan& plan() const { return plan_; }
+  // Of a step, in the global order.
+  Interval micro_batches() const { return plan_.MicroBatchesOf(leaves_); }
+  // Of the flat buffers: what this rank updates.
+  Interval updated() const { return plan_.UpdatedBy(rank(), flat_size()); }
+
+  // A step: Begin(); for each own micro-batch Model::Accumulate() and Done(micro); Sum(). Then the gradients of
+  // updated() are the sum over all micro-batches.
+  void Begin();
+  absl::Status Done(int64_t micro);
+  absl::Status Sum();  // collective
+
+  // Collective: `mine` holds this rank's share, the result that of all ranks.
+  absl::StatusOr<StepNumbers> Gather(const StepNumbers& mine);
+  // Collective: after an update of updated() all ranks have all parameters.
+  absl::Status ShareParameters();
+  // Collective: an error (exit code 76) that names the odd ranks unless all ranks have the same parameters.
+  absl::Status CheckAgreement();
+
+ private:
+  DataParallel(const ParallelPlan& plan, Communicator& communicator, Model& model)
+      : plan_(plan),
+        communicator_(communicator),
+        model_(model),
+        leaves_(plan.LeavesOf(communicator.rank())),
+        nodes_(MaximalNodes(plan.leaves, leaves_)) {}
+
+  int64_t rank() const { return communicator_.rank(); }
+  int64_t flat_size() const { return model_.table().flat_size; }
+  bool alone() const { return plan_.ranks == 1; }
+  absl::Status TakeMemory();
+  // By rank: the bytes of `elements` of `size` bytes.
+  std::vector<Interval> SummedBytes() const;
+  absl::StatusOr<std::vector<NodeValues>> NodesOnHost();
+
+  const ParallelPlan plan_;
+  Communicator& communicator_;
+  Model& model_;
+  const Interval leaves_;              // this rank's
+  const std::vector<Interval> nodes_;  // of them
+  std::optional<Arena> stack_memory_;  // on the device: sums of leaves that wait for the next one
+  std::vector<float*> stack_buffers_;
+  std::optional<Arena> slot_memory_;    // on the host: what comes from other ranks
+  std::vector<HostCopy> node_copies_;   // on the host, by node
+  std::optional<HostCopy> parameters_;  // on the host
+  std::optional<NodeStack> stack_;
+  absl::Status device_status_;  // of copies that the stack made
+};
+
+}  // namespace ingot

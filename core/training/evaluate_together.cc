@@ -1,0 +1,43 @@
+#include "core/training/evaluate_together.h"
+
+#include <algorithm>
+
+#include "core/base/status_macros.h"
+#include "distributed/sum_tree.h"
+
+namespace ingot {
+namespace {
+
+// `count` windows from `first` on.
+WindowSource Part(const WindowSource& source, int64_t first, int64_t count) {
+  return {.windows = count,
+          .read = [&source, first](int64_t window, TokenBatch& batch) { return source.read(first + window, batch); }};
+}
+
+}  // namespace
+
+absl::StatusOr<EvalTotals> EvaluateTogether(Model& model, const WindowSource& source, const Tokenizer& tokenizer,
+                                            bool mask_documents, Communicator& communicator) {
+  const int64_t B = model.shape().B, batches = (source.windows + B - 1) / B;
+  std::vector<EvalTotals> totals(batches);
+  const Interval mine = PartOf(batches, communicator.rank(), communicator.size());
+  for (int64_t batch = mine.begin; batch < mine.end; ++batch) {
+    const WindowSource part = Part(source, batch * B, std::min(B, source.windows - batch * B));
+    INGOT_ASSIGN_OR_RETURN(totals[batch], Evaluate(model, part, tokenizer, mask_documents));
+  }
+  std::vector<Interval> parts;
+  for (int64_t rank = 0; rank < communicator.size(); ++rank) {
+    const Interval its = PartOf(batches, rank, communicator.size());
+    parts.push_back({its.begin * int64_t{sizeof(EvalTotals)}, its.end * int64_t{sizeof(EvalTotals)}});
+  }
+  INGOT_RETURN_IF_ERROR(communicator.AllGather(totals.data(), parts));
+  EvalTotals sum;
+  for (const EvalTotals& part : totals) {
+    sum.nats += part.nats;
+    sum.targets += part.targets;
+    sum.bytes += part.bytes;
+  }
+  return sum;
+}
+
+}  // namespace ingot

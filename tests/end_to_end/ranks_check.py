@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""Many ranks that give one answer: real processes over Gloo on this machine."""
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import time
+
+from harness import check, checkpoints, main, metrics, require, sha256
+
+# Random deaths of a rank; more with INGOT_RANK_KILLS=N.
+KILLS = int(os.environ.get("INGOT_RANK_KILLS", "4"))
+# Gradients of several blocks, so that the ranks' shards are unlike; eight micro-batches in eight lanes.
+RANKS_CONFIG = """
+model { architecture: llama layers: 2 channels: 64 heads: 2 feed_forward: 160 }
+data { path: "%s" sequence_length: 16 }
+training { steps: 30 micro_batch: 2 tokens_per_step: 256 seed: 7 }
+optimizer { learning_rate: 1e-2 }
+schedule { kind: cosine warmup_steps: 2 }
+validation { every: 15 tokens: 128 }
+checkpoint { every: 10 keep_last: 4 }
+parallel { compare_every: 7 }
+"""
+
+
+def command(bench, run, *settings, ranks=1, steps=30, device="cpu"):
+    config = bench.config(RANKS_CONFIG)
+    train = ["train", "--config", config, "--output", run, "--device", device, "--set", f"training.steps={steps}"]
+    for setting in settings:
+        train += ["--set", setting]
+    return [str(a) for a in (train if ranks == 1 else ["launch", "--nproc", ranks, "--", *train])]
+
+
+def train(bench, run, *settings, status=0, **options):
+    return bench.run(*command(bench, run, *settings, **options), status=status)
+
+
+def state(run):
+    """What must be equal: weights and moments of the newest checkpoint, and the metrics without their times."""
+    newest = checkpoints(run)[-1]
+    files = [newest / "model.safetensors", newest / "training_state" / "optimizer-00000-of-00001.safetensors"]
+    figures = [{k: r.get(k) for k in ("step", "loss", "grad_norm", "lr", "val_loss", "val_bits_per_byte")}
+               for r in metrics(run)]
+    return newest.name, [sha256(file) for file in files], figures
+
+
+def whole(bench):
+    """The undisturbed run of one rank."""
+    return bench.shared("whole", lambda path: train(bench, path))
+
+
+def start(bench, run, *settings, **options):
+    return subprocess.Popen([bench.ingot, *command(bench, run, *settings, **options)], cwd=bench.work, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def ranks_of(launcher):
+    """Process ids by rank, once all of them have been started anew by themselves."""
+    found = {}
+    for path in pathlib.Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split():
+        try:
+            words = pathlib.Path(f"/proc/{path}/environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        for word in words:
+            if word.startswith(b"INGOT_RANK="):
+                found[int(word.split(b"=")[1])] = int(path)
+    return found
+
+
+def steps_done(run):
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b'"loss"') if path.exists() else 0
+
+
+def wait_for_steps(process, run, steps):
+    deadline = time.monotonic() + 60
+    while steps_done(run) < steps and process.poll() is None:
+        require(time.monotonic() < deadline, "the run makes no steps")
+        time.sleep(0.002)
+
+
+@check
+def same_bits_for_all_worlds_and_levels(bench):
+    expected = state(whole(bench))
+    for ranks in (2, 4):
+        for zero in (0, 1):
+            run = bench.work / f"run-{ranks}-{zero}"
+            train(bench, run, f"parallel.zero={zero}", ranks=ranks)
+            require(state(run) == expected, f"{ranks} ranks, zero {zero}: another state than one rank's")
+
+
+@check
+def odd_worlds_and_uneven_lanes(bench):
+    settings = ["training.tokens_per_step=352", "parallel.lanes=5"]  # 11 micro-batches in 5 lanes
+    runs = {}
+    for ranks in (1, 3, 5):
+        run = bench.work / f"run-{ranks}"
+        train(bench, run, *settings, ranks=ranks, steps=5)
+        runs[ranks] = state(run)
+    require(runs[1] == runs[3] == runs[5], "3 or 5 ranks have another state than one")
+
+
+@check
+def resumes_with_other_ranks(bench):
+    run = bench.work / "run"
+    for ranks, zero, steps in ((4, 1, 10), (1, 0, 20), (2, 1, 30)):
+        train(bench, run, f"parallel.zero={zero}", ranks=ranks, steps=steps, *[])
+    name, files, _ = state(run)
+    # A cosine over 30 steps only: the undisturbed run knows its length from the start.
+    other = bench.work / "other"
+    for steps in (10, 20, 30):
+        train(bench, other, steps=steps)
+    require((name, files) == state(other)[:2], "4, 1, then 2 ranks have another state than one rank")
+
+
+@check
+def emulated_device(bench):
+    settings = ["model.layers=1", "model.channels=64", "model.heads=1", "training.tokens_per_step=64",
+                "data.sequence_length=16", "validation.tokens=16"]
+    runs = []
+    for ranks, zero in ((1, 1), (2, 1), (2, 0)):
+        run = bench.work / f"run-{ranks}-{zero}"
+        train(bench, run, *settings, f"parallel.zero={zero}", ranks=ranks, steps=3, device="cuda")
+        runs.append(state(run))
+    require(runs[0] == runs[1] == runs[2], "2 ranks have another state than one")
+
+
+@check
+def fast_mode_learns_the_same(bench):
+    losses = []
+    for ranks in (1, 2):
+        run = bench.work / f"run-{ranks}"
+        train(bench, run, "parallel.reproducible=false", ranks=ranks, steps=10)
+        losses.append([r["loss"] for r in metrics(run) if "loss" in r])
+    for a, b in zip(*losses):
+        require(abs(a - b) < 1e-3 * a, f"losses {a} and {b}")
+
+
+@check
+def a_mismatch_is_named(bench):
+    port = free_port()
+    environment = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2",
+                   "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    arguments = command(bench, bench.work / "run")
+    processes = []
+    for rank, more in ((0, []), (1, ["--set", "optimizer.beta2=0.9"])):
+        own = {**os.environ, **environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        processes.append(subprocess.Popen([bench.ingot, *arguments, *more], cwd=bench.work, env=own, text=True,
+                                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+    for process in processes:
+        error = process.communicate(timeout=60)[1]
+        require(process.returncode == 78, f"exit code {process.returncode}: {error}")
+        require("optimizer.beta2" in error and "0.9" in error and "rank 1" in error, f"not named: {error}")
+
+
+def free_port():
+    import socket  # pylint: disable=import-outside-toplevel
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@check
+def torchrun_style_variables(bench):
+    run, port = bench.work / "run", free_port()
+    processes = []
+    for rank in (0, 1):
+        own = {**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2",
+               "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "check"}
+        processes.append(subprocess.Popen([bench.ingot, *command(bench, run)], cwd=bench.work, env=own, text=True,
+                                          stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    outputs = [process.communicate(timeout=120) for process in processes]
+    for process, (_, error) in zip(processes, outputs):
+        require(process.returncode == 0, f"exit code {process.returncode}: {error}")
+    require("rank 0 of 2 (torchrun)" in outputs[0][0], f"the launcher is not told: {outputs[0][0][:200]}")
+    require(not outputs[1][0], f"rank 1 talks: {outputs[1][0][:200]}")
+    require(state(run) == state(whole(bench)), "another state than one rank's")
+
+
+@check
+def too_many_ranks_are_refused(bench):
+    done = bench.run(*command(bench, bench.work / "run", "parallel.lanes=2", ranks=4), status=1)
+    require("at most 2 ranks, found 4" in done.stderr, done.stderr[-300:])
+
+
+@check
+def a_killed_rank_is_named_and_costs_nothing(bench):
+    generator = random.Random(5)
+    run, ranks = bench.work / "run", 3
+    for cycle in range(KILLS):
+        process = start(bench, run, "checkpoint.every=3", ranks=ranks)
+        wait_for_steps(process, run, steps_done(run) + generator.randint(1, 4))
+        time.sleep(generator.uniform(0, 0.03))
+        pids = ranks_of(process)
+        if process.poll() is not None or len(pids) < ranks:
+            process.communicate(timeout=60)
+            break  # it has come to its end
+        victim = generator.randrange(ranks)
+        os.kill(pids[victim], signal.SIGKILL)
+        begin = time.monotonic()
+        _, error = process.communicate(timeout=60)
+        seconds = time.monotonic() - begin
+        if process.returncode == 0:
+            break
+        require(process.returncode == 137, f"cycle {cycle}: exit code {process.returncode}: {error}")
+        require(seconds < 2, f"cycle {cycle}: out after {seconds:.1f} s: {error}")
+        # The launcher names it, and each of the others does.
+        told = len(re.findall(rf"ingot: error: rank {victim}\b.*died", error))
+        require(f"rank {victim} was killed by signal 9" in error and told == ranks - 1, f"cycle {cycle}: {error}")
+    train(bench, run, "checkpoint.every=3", ranks=2)
+    require(state(run) == state(whole(bench)), "another state than the undisturbed run's")
+
+
+@check
+def a_signal_to_one_rank_stops_all_after_one_save(bench):
+    run = bench.work / "run"
+    process = start(bench, run, ranks=2, steps=3000)
+    wait_for_steps(process, run, 3)
+    os.kill(ranks_of(process)[1], signal.SIGTERM)
+    output, error = process.communicate(timeout=60)
+    require(process.returncode == 75, f"exit code {process.returncode}: {error}")
+    require("stopped by a signal" in output, output[-300:])
+    last = metrics(run)[-1]["step"]
+    require(checkpoints(run)[-1].name == f"step-{last:08}", f"steps to {last}, {checkpoints(run)[-1]}")
+
+
+@check
+def a_signal_to_the_launcher_is_passed_on(bench):
+    run = bench.work / "run"
+    process = start(bench, run, ranks=2, steps=3000)
+    wait_for_steps(process, run, 3)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    require(process.returncode == 75, f"exit code {process.returncode}: {error}")
+
+
+@check
+def an_error_of_all_ranks_is_told(bench):
+    done = bench.run(*command(bench, bench.work / "run", "no.such=1", ranks=2), status=1)
+    require("no.such" in done.stderr, done.stderr[-300:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+#include "kernels/add.h"
+
+#include "tests/kernels/op_test.h"
+
+namespace ingot {
+namespace {
+
+TEST(AddTest, AnyLength) {
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const int64_t N : {1, 7, 8, 33, 20001}) {
+      Floats x = Normal(N, 1), y = Normal(N, 2), expected = y;
+      for (int64_t n = 0; n < N; ++n) expected[n] += x[n];
+      RunOp(Add{.x = View(x, {N}), .y = View(y, {N})});
+      EXPECT_EQ(y, expected);
+    }
+  }
+}
+
+// Memory of a device that no 16-byte load may read.
+TEST(AddTest, AnyAddressOnADevice) {
+  if (CudaBackends().empty()) GTEST_SKIP() << "no CUDA device";
+  const Floats x = Normal(34, 1);
+  const CudaMemory from(34 * 4), to(33 * 4);
+  from.CopyFrom(reinterpret_cast<const char*>(x.data()));
+  to.CopyFrom(reinterpret_cast<const char*>(x.data()));
+  RunOpOnCuda(Add{.x = Tensor(from.data() + 4, DType::kF32, {33}), .y = Tensor(to.data(), DType::kF32, {33})});
+  Floats y(33);
+  to.CopyTo(reinterpret_cast<char*>(y.data()));
+  for (int n = 0; n < 33; ++n) EXPECT_EQ(y[n], x[n] + x[n + 1]);
+}
+
+TEST(AddDeathTest, RefusesWrongArguments) {
+  Floats x(4), y(4);
+  EXPECT_DEATH(RunOp(Add{.x = View(x, {4}), .y = View(y, {3})}), "4 elements to 3");
+}
+
+}  // namespace
+}  // namespace ingot
