@@ -33,6 +33,12 @@ std::vector<Transfer> Only(absl::Span<const Transfer> all, int64_t rank) {
   return own;
 }
 
+uint64_t BytesOf(const std::vector<Transfer>& transfers) {
+  uint64_t bytes = 0;
+  for (const Transfer& transfer : transfers) bytes += static_cast<uint64_t>(transfer.bytes);
+  return bytes;
+}
+
 // Piece `index` of a shard.
 Interval PieceOf(Interval shard, int64_t index) {
   const int64_t begin = std::min(shard.begin + index * TreeReduceScatter::kPiece, shard.end);
@@ -51,7 +57,13 @@ absl::Status Communicator::Exchange(absl::Span<const Transfer> sends, absl::Span
     INGOT_CHECK(from[i].bytes == to[i].bytes, "a message to oneself of another size");
     if (from[i].data != to[i].data) std::memcpy(to[i].data, from[i].data, static_cast<size_t>(from[i].bytes));
   }
-  return ExchangeWithOthers(Without(sends, rank_), Without(receives, rank_));
+  const std::vector<Transfer> out = Without(sends, rank_), in = Without(receives, rank_);
+  if (observer_) observer_(exchanges_, BytesOf(out) + BytesOf(in), FlightState::kEntered);
+  const absl::Status status = ExchangeWithOthers(out, in);
+  if (observer_) {
+    observer_(exchanges_, BytesOf(out) + BytesOf(in), status.ok() ? FlightState::kDone : FlightState::kFailed);
+  }
+  return status;
 }
 
 absl::Status Communicator::Broadcast(void* data, int64_t bytes, int64_t root) {

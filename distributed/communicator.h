@@ -3,12 +3,14 @@
 // is ever added on the way: sums are ours, in an order of ours (distributed/sum_tree.h).
 // All ranks make the same calls in the same order. An error is final: the communicator cannot be used any more.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "distributed/flight_record.h"
 #include "distributed/rendezvous.h"
 #include "distributed/sum_tree.h"
 
@@ -29,6 +31,10 @@ class Communicator {
   int64_t size() const { return size_; }
   // Exchanges entered so far, for the flight record and the watchdog.
   uint64_t exchanges() const { return exchanges_; }
+  // Called when an exchange is entered and when it is done or has failed, with its number (from 1) and the bytes sent and
+  // received.
+  using Observer = std::function<void(uint64_t number, uint64_t bytes, FlightState state)>;
+  void set_observer(Observer observer) { observer_ = std::move(observer); }
 
   // All messages at once. A message to oneself is a copy.
   absl::Status Exchange(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives);
@@ -48,6 +54,7 @@ class Communicator {
  private:
   const int64_t rank_, size_;
   uint64_t exchanges_ = 0;
+  Observer observer_;
 };
 
 // One rank: only copies.

@@ -32,6 +32,7 @@ TEST_PACKAGES=(
   libgtest-dev=inc:gtest/gtest.h
   libgmock-dev=inc:gmock/gmock.h
   libpcre2-dev=lib:pcre2-8
+  strace=bin:strace
   clang=bin:clang++
   clang-format=bin:clang-format
   clang-tidy=bin:clang-tidy

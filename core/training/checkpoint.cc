@@ -120,7 +120,8 @@ absl::Status CheckpointStore::Save(const CheckpointContents& contents, bool mark
     return Explained(status, contents, directory);
   }
   INGOT_RETURN_IF_ERROR(SyncDirectory(directory));
-  return RemoveSurplus(contents.state.step);
+  RemoveSurplus(contents.state.step).IgnoreError();  // this one is saved, and the next Save tries again
+  return absl::OkStatus();
 }
 
 absl::Status CheckpointStore::RemoveSurplus(int64_t saved_step) const {

@@ -19,12 +19,15 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 // A run may go on with another value of these: they shape neither the model nor the stream of data.
-constexpr std::array<const char*, 15> kMayChange = {
-    "training.steps",      "validation.every",     "validation.tokens",
-    "checkpoint.every",    "checkpoint.keep_last", "checkpoint.keep_every",
-    "data.path",           "spikes.policy",        "spikes.loss_z",
-    "spikes.norm_factor",  "spikes.max_skips",     "spikes.max_rollbacks",
-    "spikes.margin_steps", "parallel.zero",        "parallel.compare_every"};
+constexpr std::array<const char*, 18> kMayChange = {"training.steps",          "validation.every",
+                                                    "validation.tokens",       "checkpoint.every",
+                                                    "checkpoint.keep_last",    "checkpoint.keep_every",
+                                                    "training.deadline_scale", "checkpoint.background",
+                                                    "checkpoint.max_failures", "data.path",
+                                                    "spikes.policy",           "spikes.loss_z",
+                                                    "spikes.norm_factor",      "spikes.max_skips",
+                                                    "spikes.max_rollbacks",    "spikes.margin_steps",
+                                                    "parallel.zero",           "parallel.compare_every"};
 
 // Protobuf's text format leaves defaults out; setting every field to its own value brings them in.
 void WriteOutDefaults(Message& message) {

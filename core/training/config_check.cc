@@ -61,6 +61,7 @@ void CheckTokens(const RunConfig& config, Checker& check) {
   const int64_t tokens = config.training().tokens_per_step();
   check.Whole("data.sequence_length", T, 1, int64_t{1} << 20);
   check.Whole("training.micro_batch", B, 1, 65536);
+  check.Real("training.deadline_scale", config.training().deadline_scale(), 0, false, 1000, false);
   check.Whole("training.tokens_per_step", tokens, 0, int64_t{1} << 40);
   if (B < 1 || T < 1 || B > 65536 || T > (int64_t{1} << 20)) return;
   check.Rule(tokens % (B * T) == 0,
@@ -122,13 +123,6 @@ void CheckSchedule(const RunConfig& config, Checker& check) {
   check.Real("schedule.final_fraction", schedule.final_fraction(), 0, false, 1, false);
 }
 
-void CheckParallel(const ParallelConfig& parallel, Checker& check) {
-  check.Rule(parallel.zero() == 0 || parallel.zero() == 1,
-             absl::StrCat("parallel.zero: expected 0 or 1 (what this version can spread), found ", parallel.zero()));
-  check.Whole("parallel.lanes", parallel.lanes(), 1, 1024);
-  check.Whole("parallel.compare_every", parallel.compare_every(), 0, kMaxSteps);
-}
-
 void CheckSpikes(const RunConfig& config, Checker& check) {
   const SpikeConfig& spikes = config.spikes();
   check.Real("spikes.loss_z", spikes.loss_z(), 0, true, INFINITY, false);
@@ -139,6 +133,13 @@ void CheckSpikes(const RunConfig& config, Checker& check) {
   check.Rule(spikes.policy() != SpikeConfig::rollback || config.checkpoint().every() > 0,
              "spikes.policy: expected checkpoint.every above 0 beside rollback, which goes back to such a checkpoint, "
              "found 0");
+}
+
+void CheckParallel(const ParallelConfig& parallel, Checker& check) {
+  check.Rule(parallel.zero() == 0 || parallel.zero() == 1,
+             absl::StrCat("parallel.zero: expected 0 or 1 (what this version can spread), found ", parallel.zero()));
+  check.Whole("parallel.lanes", parallel.lanes(), 1, 1024);
+  check.Whole("parallel.compare_every", parallel.compare_every(), 0, kMaxSteps);
 }
 
 }  // namespace
@@ -156,6 +157,7 @@ std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) 
   check.Whole("validation.tokens", config.validation().tokens(), 0, kMaxSteps);
   check.Whole("checkpoint.every", config.checkpoint().every(), 0, kMaxSteps);
   check.Whole("checkpoint.keep_last", config.checkpoint().keep_last(), 1, kMaxSteps);
+  check.Whole("checkpoint.max_failures", config.checkpoint().max_failures(), 0, 1'000'000);
   check.Whole("checkpoint.keep_every", config.checkpoint().keep_every(), 0, kMaxSteps);
   CheckParallel(config.parallel(), check);
   return std::move(check.problems);

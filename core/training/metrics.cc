@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/status_macros.h"
+#include "core/training/append_whole.h"
 
 namespace ingot {
 namespace {
@@ -44,10 +45,7 @@ absl::StatusOr<MetricsLog> MetricsLog::Open(const std::string& run_directory, in
 
 absl::Status MetricsLog::WriteLine(std::string line) {
   line += '\n';
-  if (std::fwrite(line.data(), 1, line.size(), lines_.get()) != line.size() || std::fflush(lines_.get()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(path_, ": cannot write"));
-  }
-  return absl::OkStatus();
+  return AppendWhole(lines_.get(), line, path_);
 }
 
 absl::Status MetricsLog::Record(const TrainingRecord& record) {
@@ -59,7 +57,8 @@ absl::Status MetricsLog::Record(const TrainingRecord& record) {
                                        {"tokens_per_second", record.tokens_per_second},
                                        {"mfu", record.mfu},
                                        {"seconds", record.seconds},
-                                       {"data_wait_seconds", record.data_wait_seconds}};
+                                       {"data_wait_seconds", record.data_wait_seconds},
+                                       {"save_stall_seconds", record.save_stall_seconds}};
   INGOT_RETURN_IF_ERROR(WriteLine(line.dump()));
   return events_.Write(record.step, {{"train/loss", record.loss},
                                      {"train/lr", record.learning_rate},

@@ -15,11 +15,12 @@ struct TrainingRecord {
   int64_t tokens = 0;  // tokens trained on so far
   double loss = 0;     // nats a target, mean over the step
   double learning_rate = 0;
-  double gradient_norm = 0;      // before clipping
-  double tokens_per_second = 0;  // of this step, from its first read to its last weight
-  double mfu = 0;                // training FLOPs a second as a share of the sgemm peak measured at start
-  double seconds = 0;            // of this step
-  double data_wait_seconds = 0;  // of it, spent waiting for the loader
+  double gradient_norm = 0;       // before clipping
+  double tokens_per_second = 0;   // of this step, from its first read to its last weight
+  double mfu = 0;                 // training FLOPs a second as a share of the sgemm peak measured at start
+  double seconds = 0;             // of this step
+  double data_wait_seconds = 0;   // of it, spent waiting for the loader
+  double save_stall_seconds = 0;  // before it, spent waiting for checkpoints
 };
 
 struct ValidationRecord {
@@ -43,7 +44,7 @@ class MetricsLog {
   // removed from metrics.jsonl first.
   static absl::StatusOr<MetricsLog> Open(const std::string& run_directory, int64_t step);
 
-  // One line each; flushed.
+  // One line each, on disk as a whole or not at all.
   absl::Status Record(const TrainingRecord& record);
   absl::Status Record(const ValidationRecord& record);
   absl::Status Record(const EventRecord& record);

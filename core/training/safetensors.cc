@@ -80,10 +80,10 @@ float Widened(Bf16 value) { return ToFloat(value); }
 float Widened(F16 value) { return ToFloat(value); }
 
 absl::Status NotFinite(const TensorSource& tensor, float value) {
-  return absl::FailedPreconditionError(
-      std::isfinite(value) ? absl::StrCat("tensor ", tensor.name, ": the value ", value, " is too large for ",
-                                          Name(tensor.dtype), "; write bf16 or f32")
-                           : absl::StrCat("tensor ", tensor.name, ": expected finite values, found ", value));
+  return absl::DataLossError(std::isfinite(value)
+                                 ? absl::StrCat("tensor ", tensor.name, ": the value ", value, " is too large for ",
+                                                Name(tensor.dtype), "; write bf16 or f32")
+                                 : absl::StrCat("tensor ", tensor.name, ": expected finite values, found ", value));
 }
 
 // Writes N values whose element n is at values[n * stride].

@@ -11,6 +11,7 @@
 #include "core/base/crc32c.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/training/append_whole.h"
 #include "core/training/tensorboard.pb.h"
 
 namespace ingot {
@@ -70,10 +71,7 @@ absl::Status EventWriter::WriteRecord(const std::string& record) {
   AppendLittleEndian(framed, MaskedCrc(framed.data(), sizeof(uint64_t)));
   framed += record;
   AppendLittleEndian(framed, MaskedCrc(record.data(), record.size()));
-  if (std::fwrite(framed.data(), 1, framed.size(), file_.get()) != framed.size() || std::fflush(file_.get()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(path_, ": cannot write"));
-  }
-  return absl::OkStatus();
+  return AppendWhole(file_.get(), framed, path_);
 }
 
 }  // namespace ingot

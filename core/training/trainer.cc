@@ -9,7 +9,8 @@
 #include "core/model/dims.h"
 #include "core/training/evaluate.h"
 #include "core/training/evaluate_together.h"
-#include "core/training/stop.h"
+#include "core/training/trainer_log.h"
+#include "distributed/exit_codes.h"
 #include "kernels/gradient_norm.h"
 
 namespace ingot {
@@ -24,6 +25,15 @@ bool Divides(int64_t every, int64_t step) { return every > 0 && step % every == 
 }  // namespace
 
 absl::Status Trainer::Run() {
+  const absl::Status status = TrainToTheEnd();
+  if (writer_ != nullptr) writer_->Wait().IgnoreError();  // after an error: what is under way is still written
+  ranks_->communicator().set_observer({});
+  watch_.End(status.ok() ? exit_code() : ExitCodeOf(status), std::string(status.message()));
+  return status;
+}
+
+absl::Status Trainer::TrainToTheEnd() {
+  INGOT_RETURN_IF_ERROR(BeginWatching());
   INGOT_RETURN_IF_ERROR(ResumeFromNewestValid());
   StopSignals signals;
   while (state_.step < config_.training().steps() && stop_signal_ == 0) {
@@ -36,6 +46,7 @@ absl::Status Trainer::Run() {
     if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
   }
   INGOT_RETURN_IF_ERROR(Save());
+  if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Finish());
   INGOT_RETURN_IF_ERROR(ranks_->communicator().Barrier());  // nobody leaves before all is saved
   SayWhereItEnded();
   return absl::OkStatus();
@@ -45,8 +56,11 @@ absl::StatusOr<Trainer::StepResult> Trainer::Step() {
   INGOT_ASSIGN_OR_RETURN(StepNumbers mine, ComputeGradients());
   Enter(Phase::kReduce);
   INGOT_RETURN_IF_ERROR(parallel_->Sum());
-  for (size_t micro = 0; probe_ && micro < mine.nats.size(); ++micro)
-    probe_(state_.step + 1, *model_, mine.nats[micro]);
+  if (probe_) {
+    double factor = 1;
+    probe_(state_.step + 1, *model_, factor);
+    for (double& nats : mine.nats) nats *= factor;
+  }
   INGOT_ASSIGN_OR_RETURN(mine.block_sums, optimizer_->BlockSums());
   INGOT_ASSIGN_OR_RETURN(const StepNumbers all, parallel_->Gather(mine));
   stop_signal_ = all.stop_signal;
@@ -94,17 +108,17 @@ Trainer::StepResult Trainer::ResultOf(const StepNumbers& numbers) const {
 }
 
 absl::Status Trainer::ApplyUpdate(const StepResult& result) {
+  Enter(Phase::kOptimizer);
   ++state_.step;
   ++state_.updates;
-  Enter(Phase::kOptimizer);
   optimizer_->Apply(state_.updates, LearningRate(schedule_, state_.step), result.gradient_scale);
   state_.tokens += TokensPerStep(config_);
   state_.next_sequence += SequencesPerStep();
   return parallel_->ShareParameters();
 }
 
-absl::Status Trainer::Record(const StepResult& result, double seconds) {
-  if (!ranks_->first()) return absl::OkStatus();
+void Trainer::Record(const StepResult& result, double seconds) {
+  if (!ranks_->first()) return;
   const double waited = data_.training->seconds_waited();
   const double rate = static_cast<double>(TokensPerStep(config_)) / seconds;
   const double flops = TrainingFlopsPerToken(model_->dims(), config_.data().sequence_length());
@@ -116,13 +130,10 @@ absl::Status Trainer::Record(const StepResult& result, double seconds) {
                                  .tokens_per_second = rate,
                                  .mfu = flops * rate / peak_flops_,
                                  .seconds = seconds,
-                                 .data_wait_seconds = waited - std::exchange(data_wait_, waited)};
+                                 .data_wait_seconds = waited - std::exchange(data_wait_, waited),
+                                 .save_stall_seconds = std::exchange(save_stall_, 0)};
   progress_.Show(record);
-  return metrics_->Record(record);
-}
-
-absl::Status Trainer::RecordEvent(const EventRecord& event) {
-  return ranks_->first() ? metrics_->Record(event) : absl::OkStatus();
+  Log(record);
 }
 
 // Batches of windows are dealt to the ranks; their sums are added in the order of the batches.
@@ -142,13 +153,16 @@ absl::Status Trainer::Validate() {
                                    .bits_per_byte = totals.bits_per_byte(),
                                    .seconds = SecondsSince(start)};
   progress_.Show(record);
-  return metrics_->Record(record);
+  Log(record);
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::Save() {
   if (saved_step_ == state_.step) return absl::OkStatus();
   Enter(Phase::kSave);
+  const auto start = std::chrono::steady_clock::now();
   saved_step_ = state_.step;
+  if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Wait());  // what it reads may be what is collected into now
   INGOT_ASSIGN_OR_RETURN(const std::optional<OptimizerTensors> moments, host_state_.Collect(parallel_->plan()));
   if (!moments.has_value()) return absl::OkStatus();  // rank 0 writes
   const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
@@ -159,7 +173,9 @@ absl::Status Trainer::Save() {
                                        .state = state_,
                                        .tokenizer_directory = data_.first().tokenizer_directory(),
                                        .weights_dtype = bf16 ? DType::kBf16 : DType::kF32};
-  return Annotate(checkpoints_.Save(contents, MarkedAfter(state_.step)), "while saving a checkpoint: ");
+  INGOT_RETURN_IF_ERROR(writer_->Save(contents, MarkedAfter(state_.step)));
+  save_stall_ += SecondsSince(start);
+  return absl::OkStatus();
 }
 
 bool Trainer::ValidatesAfter(int64_t step) const {

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "core/model/model.h"
 #include "core/training/checkpoint.h"
+#include "core/training/checkpoint_writer.h"
 #include "core/training/config.h"
 #include "core/training/data_parallel.h"
 #include "core/training/gemm_plan_files.h"
@@ -22,7 +23,9 @@
 #include "core/training/optimizer.h"
 #include "core/training/progress.h"
 #include "core/training/run_directory.h"
+#include "core/training/run_watch.h"
 #include "core/training/schedule.h"
+#include "core/training/stop.h"
 #include "distributed/ranks.h"
 #include "tokenizer/tokenizer.h"
 
@@ -42,13 +45,14 @@ class Trainer {
   // config.spikes, before the optimizer touches anything. Collective.
   absl::Status Run();
 
-  // The signal, here or at another rank, that ended Run() before training.steps; 0 if none did.
-  int stopped_by() const { return state_.step < config_.training().steps() ? static_cast<int>(stop_signal_) : 0; }
+  // Whether Run() ended before training.steps because of a signal, here or at another rank.
+  bool stopped() const { return stop_signal_ != 0 && state_.step < config_.training().steps(); }
+  // What a process leaves with after a Run() without an error.
+  int exit_code() const { return stopped() ? ExitCodeOfStop(static_cast<int>(stop_signal_)) : 0; }
 
-  // Called after each step's gradients are summed, before they are looked at, with the step's number (from 1), for the
-  // loss of each of this rank's micro-batches (nats, all targets), which it may change as it may the gradients: how
-  // tests make a spike.
-  using Probe = std::function<void(int64_t step, Model& model, double& loss)>;
+  // Called in each step when the gradients are summed and not yet looked at, with the step's number (from 1). It may
+  // change this rank's part of the gradients and the factor that its losses are multiplied by: how tests make a spike.
+  using Probe = std::function<void(int64_t step, Model& model, double& loss_factor)>;
   void set_probe(Probe probe) { probe_ = std::move(probe); }
 
   Model& model() const { return *model_; }
@@ -64,21 +68,24 @@ class Trainer {
   struct Parts;  // what Create() has made
   explicit Trainer(Parts parts);
 
+  absl::Status TrainToTheEnd();
+  absl::Status BeginWatching();
   absl::Status ResumeFromNewestValid();
+  absl::StatusOr<StepResult> Step();
+  absl::StatusOr<StepNumbers> ComputeGradients();
+  StepResult ResultOf(const StepNumbers& numbers) const;
   absl::Status Settle(const StepResult& result, std::chrono::steady_clock::time_point start);
+  absl::Status ApplyUpdate(const StepResult& result);
   absl::Status Skip(const std::string& reason);
   absl::Status RollBack(const std::string& reason);
   absl::Status LoadFrom(const std::string& checkpoint);
   absl::Status ReadOnFrom(int64_t sequence);
-  absl::StatusOr<StepResult> Step();
-  absl::StatusOr<StepNumbers> ComputeGradients();
-  StepResult ResultOf(const StepNumbers& numbers) const;
-  absl::Status ApplyUpdate(const StepResult& result);
-  absl::Status Record(const StepResult& result, double seconds);
-  absl::Status RecordEvent(const EventRecord& event);
+  void Record(const StepResult& result, double seconds);
   absl::Status Validate();
   absl::Status Save();
-  void Enter(Phase phase) { ranks_->Report(state_.step, phase); }
+  template <typename AnyRecord>
+  void Log(const AnyRecord& record);
+  void Enter(Phase phase);
   void SayWhereItEnded();
 
   bool ValidatesAfter(int64_t step) const;
@@ -91,6 +98,8 @@ class Trainer {
   std::shared_ptr<Ranks> ranks_;
   std::string path_;                       // RUN_DIR
   std::optional<RunDirectory> directory_;  // rank 0
+  std::string watch_note_;
+  RunWatch watch_;
   TrainingData data_;
   Tokenizer tokenizer_;
   std::unique_ptr<Model> model_;
@@ -99,6 +108,7 @@ class Trainer {
   HostState host_state_;
   CheckpointStore checkpoints_;
   GemmPlanFiles gemm_plans_;
+  std::unique_ptr<CheckpointWriter> writer_;  // rank 0
   Schedule schedule_;
   Progress progress_;
   std::unique_ptr<MetricsLog> metrics_;  // rank 0
@@ -107,7 +117,9 @@ class Trainer {
   int64_t stop_signal_ = 0;  // as the ranks agreed in the last step
   double peak_flops_;        // measured peak of matrix products of all ranks, FLOP/s
   double data_wait_ = 0;     // seconds, at the end of the last step
+  double save_stall_ = 0;    // seconds, since the last step
   int64_t saved_step_ = -1;
+  bool log_failed_ = false;  // the last line of metrics.jsonl could not be written, and that was said
   Probe probe_;
 };
 

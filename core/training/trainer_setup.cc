@@ -26,6 +26,7 @@ struct Trainer::Parts {
   std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<DataParallel> parallel;
   HostState host_state;
+  std::unique_ptr<CheckpointWriter> writer;
   double peak_flops;
   std::string environment;
 };
@@ -47,12 +48,41 @@ absl::Status TakeVocabulary(const Dataset& dataset, const Tokenizer& tokenizer, 
                                                  config.model().vocabulary()));
 }
 
+// Elements of each flat buffer that a save copies: what training changes while it is written. On CUDA the state of the
+// host is a copy already.
+int64_t CopiedAtSave(const RunConfig& config, Device device, const ParameterTable& table) {
+  return config.checkpoint().background() && device == Device::kCpu ? table.flat_size : 0;
+}
+
+// Under the policy of rollbacks the newest checkpoint of the interval stays, to be gone back to.
+CheckpointStore StoreOf(const RunConfig& config, const std::string& run_directory) {
+  const bool rolls_back = config.spikes().policy() == SpikeConfig::rollback;
+  return CheckpointStore(run_directory, config.checkpoint().keep_last(), config.checkpoint().keep_every(),
+                         rolls_back ? config.checkpoint().every() : 0);
+}
+
+void SayLine(const std::string& line) {
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+absl::StatusOr<std::unique_ptr<CheckpointWriter>> WriterOf(const RunConfig& config, const std::string& run_directory,
+                                                           Device device, const ParameterTable& table) {
+  return CheckpointWriter::Create(StoreOf(config, run_directory), {.background = config.checkpoint().background(),
+                                                                   .max_failures = config.checkpoint().max_failures(),
+                                                                   .copied = CopiedAtSave(config, device, table),
+                                                                   .say = SayLine});
+}
+
 void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const TrainingData& data,
                const ParallelPlan& parallel) {
   MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config, device));
   const Interval part = parallel.UpdatedBy(0, table.flat_size);
   plan.entries.push_back({"optimizer moments", Optimizer::Bytes(part)});
   for (MemoryEntry& entry : DataParallel::Memory(parallel, 0, table, device)) plan.entries.push_back(std::move(entry));
+  if (const int64_t copied = CopiedAtSave(config, device, table); copied > 0) {
+    plan.entries.push_back({"checkpoint being written", CheckpointWriter::Bytes(copied)});
+  }
   if (device == Device::kCpu) plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
   std::printf("%s, %lld parameters\n%s\n%lld training tokens, %lld validation tokens, %lld tokens a step\n%s",
               config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama",
@@ -140,6 +170,10 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
   INGOT_ASSIGN_OR_RETURN(Optimizer made, Optimizer::Create(*model, AdamWSettingsOf(config), parallel->updated()));
   auto optimizer = std::make_unique<Optimizer>(std::move(made));
   INGOT_ASSIGN_OR_RETURN(HostState host_state, HostState::Create(*model, *optimizer, ranks->communicator()));
+  std::unique_ptr<CheckpointWriter> writer;
+  if (ranks->first()) {
+    INGOT_ASSIGN_OR_RETURN(writer, WriterOf(config, run_directory, device, table));
+  }
   const double peak = peak_flops * static_cast<double>(ranks->size());
   return std::unique_ptr<Trainer>(new Trainer({.config = std::move(config),
                                                .ranks = std::move(ranks),
@@ -151,6 +185,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
                                                .optimizer = std::move(optimizer),
                                                .parallel = std::move(parallel),
                                                .host_state = std::move(host_state),
+                                               .writer = std::move(writer),
                                                .peak_flops = peak,
                                                .environment = environment}));
 }
@@ -160,21 +195,44 @@ Trainer::Trainer(Parts parts)
       ranks_(std::move(parts.ranks)),
       path_(std::move(parts.path)),
       directory_(std::move(parts.directory)),
+      watch_({.run_directory = path_,
+              .rank = ranks_->rank(),
+              .ranks = ranks_->size(),
+              .deadline_scale = config_.training().deadline_scale(),
+              .tell = [ranks = ranks_](const std::string& problem) { ranks->control().Stuck(problem); }},
+             watch_note_),
       data_(std::move(parts.data)),
       tokenizer_(std::move(parts.tokenizer)),
       model_(std::move(parts.model)),
       optimizer_(std::move(parts.optimizer)),
       parallel_(std::move(parts.parallel)),
       host_state_(std::move(parts.host_state)),
-      checkpoints_(path_, config_.checkpoint().keep_last(), config_.checkpoint().keep_every(),
-                   config_.spikes().policy() == SpikeConfig::rollback ? config_.checkpoint().every() : 0),
+      checkpoints_(StoreOf(config_, path_)),
       gemm_plans_(path_, DefaultCacheDirectory()),
+      writer_(std::move(parts.writer)),
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps(), /*speaks=*/ranks_->first()),
       peak_flops_(parts.peak_flops) {
   state_.dataset_fingerprint = data_.fingerprint;
   state_.config = ConfigText(config_);
   state_.environment = std::move(parts.environment);
+}
+
+// Collective: what the ranks have in common is the time at which rank 0 began.
+absl::Status Trainer::BeginWatching() {
+  if (!watch_note_.empty()) progress_.Say(watch_note_);
+  Enter(Phase::kStart);
+  uint64_t attempt = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  INGOT_RETURN_IF_ERROR(ranks_->communicator().Broadcast(&attempt, sizeof(attempt), 0));
+  watch_.Begin(attempt);
+  ranks_->communicator().set_observer(
+      [this](uint64_t sequence, uint64_t bytes, FlightState state) { watch_.Exchange(sequence, bytes, state); });
+  return absl::OkStatus();
+}
+
+void Trainer::Enter(Phase phase) {
+  ranks_->Report(state_.step, phase);
+  watch_.Enter(state_.step + 1, phase);
 }
 
 absl::Status Trainer::ResumeFromNewestValid() {
@@ -227,15 +285,14 @@ absl::Status Trainer::ReadOnFrom(int64_t sequence) {
   }
   const int64_t B = config_.training().micro_batch();
   const Interval micros = parallel_->micro_batches();
-  data_.training->Start(sequence + micros.begin * B, SequencesPerStep(), micros.size());
+  data_.training->Start(sequence + micros.begin * B, parallel_->plan().micro_batches * B, micros.size());
   data_wait_ = data_.training->seconds_waited();
   return absl::OkStatus();
 }
 
 void Trainer::SayWhereItEnded() {
   progress_.Say(absl::StrFormat("%s after step %d; %s holds checkpoints, metrics.jsonl and TensorBoard events",
-                                stopped_by() != 0 ? "stopped by a signal; start again to go on" : "done", state_.step,
-                                path_));
+                                stopped() ? "stopped by a signal; start again to go on" : "done", state_.step, path_));
   progress_.Say(absl::StrFormat("peak memory %.1f MiB", static_cast<double>(PeakResidentBytes()) / (1 << 20)));
 }
 

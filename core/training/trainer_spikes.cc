@@ -4,6 +4,7 @@
 #include "core/training/guard.h"
 #include "core/training/rank_fields.h"
 #include "core/training/trainer.h"
+#include "core/training/trainer_log.h"
 
 namespace ingot {
 
@@ -23,7 +24,8 @@ absl::Status Trainer::Settle(const StepResult& result, std::chrono::steady_clock
   }
   INGOT_RETURN_IF_ERROR(ApplyUpdate(result));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return Record(result, seconds.count());
+  Record(result, seconds.count());
+  return absl::OkStatus();
 }
 
 // The step counts for schedule and data, not for the optimizer.
@@ -31,7 +33,8 @@ absl::Status Trainer::Skip(const std::string& reason) {
   ++state_.step;
   state_.next_sequence += SequencesPerStep();
   progress_.Say(absl::StrCat("step ", state_.step, ": update dropped: ", reason));
-  return RecordEvent({.step = state_.step, .event = "skip", .reason = reason});
+  Log(EventRecord{.step = state_.step, .event = "skip", .reason = reason});
+  return absl::OkStatus();
 }
 
 // Only a checkpoint of checkpoint.every is gone back to: where else one was saved depends on when somebody stopped the
@@ -40,15 +43,19 @@ absl::Status Trainer::RollBack(const std::string& reason) {
   const int64_t spike_step = state_.step + 1;
   const int64_t behind = state_.next_sequence + (1 + config_.spikes().margin_steps()) * SequencesPerStep();
   const SpikeMemory memory = state_.spikes;
+  Enter(Phase::kSave);
+  // Perhaps the one that is being written is the one to go back to.
+  if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Wait());
+  INGOT_RETURN_IF_ERROR(ranks_->communicator().Barrier());
   std::vector<std::string> rejected;
   INGOT_ASSIGN_OR_RETURN(const std::optional<std::string> checkpoint,
                          checkpoints_.NewestValid(rejected, config_.checkpoint().every()));
   for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));
+  INGOT_ASSIGN_OR_RETURN(const std::vector<ComparedField> fields, ResumeFields(checkpoint));
+  INGOT_RETURN_IF_ERROR(ranks_->Compare(fields));
   if (!checkpoint.has_value()) {
     return StoppedBySpike(spike_step, "", absl::StrCat(reason, ", and there is no checkpoint to go back to"));
   }
-  INGOT_ASSIGN_OR_RETURN(const std::vector<ComparedField> fields, ResumeFields(checkpoint));
-  INGOT_RETURN_IF_ERROR(ranks_->Compare(fields));
   INGOT_RETURN_IF_ERROR(LoadFrom(*checkpoint));
   state_.spikes.skips = memory.skips;
   state_.spikes.rollbacks = memory.rollbacks;
@@ -56,7 +63,8 @@ absl::Status Trainer::RollBack(const std::string& reason) {
   const std::string done = absl::StrCat("step ", spike_step, ": rolled back to step ", state_.step,
                                         " and passed over the data between: ", reason);
   progress_.Say(done);
-  return RecordEvent({.step = state_.step, .event = "rollback", .reason = done});
+  Log(EventRecord{.step = state_.step, .event = "rollback", .reason = done});
+  return absl::OkStatus();
 }
 
 }  // namespace ingot

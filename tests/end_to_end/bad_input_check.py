@@ -257,7 +257,7 @@ def file_size_limit(bench):
 def disk_full(bench):
     disk = bench.work / "disk"
     disk.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(disk)], capture_output=True,
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "none", str(disk)], capture_output=True,
                            check=False)
     if mount.returncode != 0:
         raise Skipped("may not mount a small tmpfs here; file_size_limit covers the same paths")
@@ -269,11 +269,11 @@ def disk_full(bench):
 
 def _on_a_full_disk(bench, disk):
     filler = disk / "filler"
-    filler.write_bytes(bytes(580 * 1024))
+    filler.write_bytes(bytes(1180 * 1024))
     refuses_and_writes_nothing(bench, "data", "build", "--input", bench.corpus(), "--tokenizer", bench.tokenizer(),
                                "--output", disk / "data")
     filler.unlink()
-    # Room for the first checkpoint, not for the second beside it.
+    # Room for the flight record and the first checkpoint, not for the second beside it.
     run = disk / "run"
     bench.refuses("train", "--config", bench.config(), "--output", run)
     kept = checkpoints(run)

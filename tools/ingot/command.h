@@ -10,8 +10,8 @@ class App;
 
 namespace ingot {
 
-// Runs the work of a subcommand. On an error prints `ingot: error: MESSAGE` on standard error and exits with 1, or with
-// the exit code that the status carries (distributed/exit_codes.h).
+// Runs the work of a subcommand. On an error prints `ingot: error: MESSAGE` on standard error and exits with the code
+// that the error carries, else 1.
 void RunCommand(const std::function<absl::Status()>& work);
 
 void AddInfoCommand(CLI::App& app);
@@ -19,6 +19,7 @@ void AddSampleCorpusCommand(CLI::App& app);
 void AddTokenizerCommand(CLI::App& app);
 void AddDataCommand(CLI::App& app);
 void AddTrainCommand(CLI::App& app);
+void AddDoctorCommand(CLI::App& app);
 void AddLaunchCommand(CLI::App& app);
 void AddEvalCommand(CLI::App& app);
 void AddGenerateCommand(CLI::App& app);

@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
   ingot::AddTokenizerCommand(app);
   ingot::AddDataCommand(app);
   ingot::AddTrainCommand(app);
+  ingot::AddDoctorCommand(app);
   ingot::AddLaunchCommand(app);
   ingot::AddEvalCommand(app);
   ingot::AddGenerateCommand(app);

@@ -11,8 +11,8 @@
 
 #include "core/base/status_macros.h"
 #include "core/training/config.h"
-#include "core/training/stop.h"
 #include "core/training/trainer.h"
+#include "distributed/flight_record.h"
 #include "distributed/ranks.h"
 #include "tools/ingot/command.h"
 #include "tools/ingot/device.h"
@@ -33,6 +33,7 @@ struct TrainFlags {
 void LeaveAtOnce(const Verdict& verdict) {
   std::fflush(stdout);
   std::fprintf(stderr, "ingot: error: %s\n", verdict.text.c_str());
+  FlightRecord::EndCurrent(static_cast<int>(verdict.code), verdict.text);
   _exit(static_cast<int>(verdict.code));
 }
 
@@ -42,17 +43,17 @@ void SayLaunch(const Ranks& ranks) {
   for (const std::string& note : ranks.launch().notes) std::fprintf(stderr, "note: %s\n", note.c_str());
 }
 
-// The signal that ended the run early, or 0.
+// The code to leave with: 0, or that of the signal that ended the run early.
 absl::StatusOr<int> TrainAs(const std::shared_ptr<Ranks>& ranks, const TrainFlags& flags) {
   const Device device = DeviceOf(flags.device);
   INGOT_ASSIGN_OR_RETURN(const RunConfig config, LoadConfig(flags.config, flags.settings, /*needs_data=*/true, device));
   INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(config, flags.output, device, ranks));
   // Here, before the trainer's memory is given back: the others wait.
   INGOT_RETURN_IF_ERROR(ranks->Fail(trainer->Run()));
-  return trainer->stopped_by();
+  return trainer->exit_code();
 }
 
-absl::Status Train(const TrainFlags& flags, int& stopped_by) {
+absl::Status Train(const TrainFlags& flags, int& code) {
   INGOT_ASSIGN_OR_RETURN(const std::shared_ptr<Ranks> ranks, Ranks::Join({.environment = ProcessEnvironment(),
                                                                           .launch = flags.launch,
                                                                           .run_directory = flags.output,
@@ -63,7 +64,7 @@ absl::Status Train(const TrainFlags& flags, int& stopped_by) {
   SayLaunch(*ranks);
   const absl::StatusOr<int> ended = TrainAs(ranks, flags);
   if (!ended.ok()) return ranks->Fail(ended.status());
-  stopped_by = *ended;
+  code = *ended;
   return absl::OkStatus();
 }
 
@@ -91,14 +92,15 @@ void AddTrainCommand(CLI::App& app) {
   AddDeviceOption(*command, flags->device);
   AddLaunchOptions(*command, *flags);
   command->footer(
-      "Exit codes: 0 finished; 1 error; 2 wrong usage; 74 another rank died; 75 saved on SIGTERM or SIGUSR1 after the "
-      "step "
-      "under way, 130 on SIGINT, to go on by the same command; 76 the ranks disagree; 77 secret; 78 the ranks were not "
-      "started alike; 79 stopped before a loss spike or numbers that are not finite (docs/distributed.md).");
+      "Exit codes: 0 finished; 1 error; 2 wrong usage; 74 another rank died, or this one hung; 75 saved on SIGTERM or "
+      "SIGUSR1 after the step under way, 130 on SIGINT, to go on by the same command; 76 the ranks disagree; 77 "
+      "secret; "
+      "78 the ranks were not started alike; 79 stopped before a loss spike or numbers that are not finite "
+      "(docs/failures.md).");
   command->callback([flags] {
-    int stopped_by = 0;
-    RunCommand([&] { return Train(*flags, stopped_by); });
-    if (stopped_by != 0) std::exit(ExitCodeOfStop(stopped_by));
+    int code = 0;
+    RunCommand([&] { return Train(*flags, code); });
+    if (code != 0) std::exit(code);
   });
 }
 

@@ -1,35 +1,16 @@
 #pragma once
-// Small models with random values, and a directory that goes away, for tests of checkpoints.
-#include <stdlib.h>
-
+// Small models with random values, for tests of checkpoints.
 #include <string>
 #include <vector>
 
-#include "core/base/check.h"
 #include "core/base/file.h"
 #include "core/base/philox.h"
 #include "core/model/dims.h"
 #include "core/model/parameter_table.h"
 #include "core/training/checkpoint.h"
+#include "tests/temporary_directory.h"
 
 namespace ingot {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    const char* base = getenv("TMPDIR");
-    path_ = JoinPath(base != nullptr ? base : P_tmpdir, "ingot-test-XXXXXX");
-    INGOT_CHECK(mkdtemp(path_.data()) != nullptr, "cannot make %s", path_.c_str());
-  }
-  ~TemporaryDirectory() { RemoveRecursively(path_).IgnoreError(); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const std::string& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return JoinPath(path_, name); }
-
- private:
-  std::string path_;
-};
 
 inline ModelDims LlamaDims() {
   return {.L = 2, .C = 32, .H = 4, .K = 2, .D = 8, .F = 48, .V = 64, .T = 16, .tied_embeddings = false};

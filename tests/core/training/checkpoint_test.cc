@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <limits>
+#include <numeric>
 #include <random>
 
 #include "absl/strings/str_cat.h"
@@ -179,31 +180,93 @@ TEST(CheckpointStore, KeepsNoPoisonedWeights) {
   }
 }
 
-// A bit changed at 60 places of every file of a checkpoint: never loaded as if nothing had happened.
-TEST(LoadCheckpoint, FindsFlippedBits) {
-  const TemporaryDirectory run;
-  SmallModel model({.L = 1, .C = 8, .H = 2, .K = 1, .D = 4, .F = 8, .V = 8, .T = 4}), loaded(model.dims, 2);
-  ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(model.contents(1)).ok());
-  const std::string directory = Step(run, 1);
-  std::vector<std::string> files = {"MANIFEST.json"};
+// The files of a checkpoint, the manifest included.
+std::vector<std::string> FilesOf(const std::string& directory) {
+  std::vector<std::string> files = {JoinPath(directory, kManifestName)};
   const Manifest manifest = *ReadCheckpointManifest(directory);
-  for (const auto& file : manifest.files) files.push_back(file.first);
-  EXPECT_EQ(files.size(), 7u);
-  for (const std::string& file : files) {
-    const std::string path = JoinPath(directory, file), whole = *ReadFile(path);
-    const size_t stride = whole.size() / 60 + 1;
-    for (size_t i = 0; i < whole.size(); i += stride) {
-      std::string flipped = whole;
-      flipped[i] = static_cast<char>(flipped[i] ^ (1 << (i / stride % 8)));
-      FILE* out = fopen(path.c_str(), "wb");  // without the fsyncs of FileWriter: thousands of them
-      fwrite(flipped.data(), 1, flipped.size(), out);
-      fclose(out);
-      EXPECT_FALSE(LoadCheckpoint(directory, loaded.table, loaded.parameters(), loaded.optimizer()).ok())
-          << file << " byte " << i;
+  for (const auto& file : manifest.files) files.push_back(JoinPath(directory, file.first));
+  return files;
+}
+
+// Changes one bit in place; the same call again brings it back.
+void FlipBit(const std::string& path, uint64_t bit) {
+  FILE* file = fopen(path.c_str(), "r+b");
+  ASSERT_NE(file, nullptr);
+  fseek(file, static_cast<long>(bit / 8), SEEK_SET);
+  const int byte = fgetc(file);
+  fseek(file, static_cast<long>(bit / 8), SEEK_SET);
+  fputc(byte ^ (1 << (bit % 8)), file);
+  fclose(file);
+}
+
+// 10,000 random bits over all files, as many a byte everywhere, and the first 20 bytes of each file: none is missed.
+TEST(VerifyCheckpoint, FindsEveryFlippedBit) {
+  const TemporaryDirectory run;
+  SmallModel model({.L = 1, .C = 8, .H = 2, .K = 1, .D = 4, .F = 8, .V = 8, .T = 4});
+  ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(model.contents(1)).ok());
+  const std::vector<std::string> files = FilesOf(Step(run, 1));
+  ASSERT_EQ(files.size(), 7u);
+  std::vector<uint64_t> bits;
+  for (const std::string& file : files) bits.push_back(8 * *FileSize(file));
+  const uint64_t all = std::accumulate(bits.begin(), bits.end(), uint64_t{0});
+  std::mt19937_64 random(7);
+  for (int flip = 0; flip < 10000; ++flip) {
+    uint64_t bit = random() % all;
+    size_t file = 0;
+    for (; bit >= bits[file]; ++file) bit -= bits[file];
+    if (flip < 20 * static_cast<int>(files.size())) {
+      file = flip % files.size();
+      bit = random() % std::min<uint64_t>(160, bits[file]);
     }
-    ASSERT_TRUE(WriteFileAtomically(path, whole).ok());
+    FlipBit(files[file], bit);
+    ASSERT_FALSE(VerifyCheckpoint(Step(run, 1)).ok()) << files[file] << " bit " << bit;
+    FlipBit(files[file], bit);
   }
-  EXPECT_TRUE(LoadCheckpoint(directory, loaded.table, loaded.parameters(), loaded.optimizer()).ok());
+  EXPECT_TRUE(VerifyCheckpoint(Step(run, 1)).ok()) << "all bits are back";
+}
+
+// Every file cut at every interesting place: named, and the older checkpoint is taken.
+TEST(CheckpointStore, ATruncatedFileIsNamedAndTheOlderOneTaken) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  for (const int64_t step : {1, 2}) ASSERT_TRUE(CheckpointStore(run.path(), 2, 0).Save(model.contents(step)).ok());
+  for (const std::string& file : FilesOf(Step(run, 2))) {
+    const std::string whole = *ReadFile(file);
+    for (const size_t size : {size_t{0}, size_t{1}, whole.size() / 2, whole.size() - 1}) {
+      ASSERT_EQ(truncate(file.c_str(), static_cast<off_t>(size)), 0);
+      std::vector<std::string> rejected;
+      EXPECT_EQ(Newest(run.path(), &rejected), Step(run, 1)) << file << " cut to " << size;
+      EXPECT_THAT(rejected, ElementsAre(HasSubstr(file + ": damaged")));
+      ASSERT_TRUE(WriteFileAtomically(file, whole).ok());
+    }
+    ASSERT_TRUE(RemoveRecursively(file).ok());
+    std::vector<std::string> rejected;
+    EXPECT_EQ(Newest(run.path(), &rejected), Step(run, 1)) << file << " missing";
+    EXPECT_THAT(rejected, ElementsAre(HasSubstr(file)));
+    ASSERT_TRUE(WriteFileAtomically(file, whole).ok());
+  }
+  EXPECT_EQ(Newest(run.path()), Step(run, 2));
+}
+
+// What is damaged does not count as kept: with keep_last = 1 the last whole one is never removed for it.
+TEST(CheckpointStore, ADamagedOneDoesNotPushOutAWholeOne) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  CheckpointStore store(run.path(), 2, 0);
+  for (const int64_t step : {1, 2, 3}) ASSERT_TRUE(store.Save(model.contents(step)).ok());
+  ASSERT_EQ(truncate((Step(run, 3) + "/model.safetensors").c_str(), 9), 0);
+  ASSERT_TRUE(store.Save(model.contents(4)).ok());
+  EXPECT_THAT(Saved(run), ElementsAre("step-00000002", "step-00000003", "step-00000004"));
+}
+
+TEST(CheckpointStore, KeepsTheNewestOfAnInterval) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  CheckpointStore store(run.path(), 1, 0, /*keep_newest_of=*/4);
+  for (int64_t step = 1; step <= 9; ++step) ASSERT_TRUE(store.Save(model.contents(step)).ok());
+  EXPECT_THAT(Saved(run), ElementsAre("step-00000008", "step-00000009"));
+  std::vector<std::string> rejected;
+  EXPECT_EQ(*store.NewestValid(rejected, 4), Step(run, 8));
 }
 
 TEST(LoadCheckpoint, NamesWhatIsWrong) {
