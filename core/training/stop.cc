@@ -1,6 +1,10 @@
 #include "core/training/stop.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <csignal>
+#include <thread>
 
 #include "distributed/exit_codes.h"
 
@@ -33,6 +37,17 @@ StopSignals::StopSignals() {
 }
 
 StopSignals::~StopSignals() { Handle(SIG_DFL); }
+
+void GiveStopSignalsAThread() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : kSignals) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] {
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+    for (;;) pause();
+  }).detach();
+}
 
 int StopSignal() { return stop_signal; }
 

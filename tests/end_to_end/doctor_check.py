@@ -7,13 +7,13 @@ import signal
 import subprocess
 import time
 
-from harness import check, main, metrics, require
+from harness import check, main, metrics, need_strace, require
 
 KILLS = 12
 
 
-def start(bench, run, *more, launch=()):
-    command = [bench.ingot, *launch, "train", "--config", bench.config(), "--output", run, "--set", "training.steps=100000",
+def start(bench, run, *more, launch=(), tracer=()):
+    command = [*tracer, bench.ingot, *launch, "train", "--config", bench.config(), "--output", run, "--set", "training.steps=100000",
                "--set", "checkpoint.every=20", "--set", "validation.every=25", *more]
     return subprocess.Popen(list(map(str, command)), cwd=bench.work, stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE, text=True)
@@ -87,7 +87,11 @@ def stopped_and_running(bench):
 @check
 def a_phase_that_lasts_too_long(bench):
     run = bench.work / "run"
-    process = start(bench, run, "--set", "training.deadline_scale=1e-7")
+    need_strace()
+    # Each fsync of a save takes a second and a half; phases that were done before may take 20 times as long again.
+    slow = ["strace", "-f", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=1500000"]
+    process = start(bench, run, "--set", "training.deadline_scale=1e-7", "--set", "checkpoint.background=false",
+                    tracer=slow)
     require(process.wait(60) == 74, f"exit code {process.returncode}")
     error = process.stderr.read()
     require("expected the phase" in error and "ingot doctor" in error, error)

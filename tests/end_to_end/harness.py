@@ -31,6 +31,14 @@ class Skipped(Exception):
     """Raised by a check that cannot run here; says why in one line."""
 
 
+def need_strace():
+    if shutil.which("strace") is None:
+        raise Skipped("no strace")
+    probe = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        raise Skipped(f"strace may not trace here: {probe.stderr.strip()[:80]}")
+
+
 def check(function):
     _CHECKS.append(function)
     return function

@@ -8,12 +8,11 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import time
 
-from harness import Skipped, check, checkpoints, main, metrics, require, sha256
+from harness import Skipped, check, checkpoints, main, metrics, need_strace, require, sha256
 
 CALLS = "openat,mkdir,write,fsync,close,rename,renameat2,unlinkat,rmdir,getdents64,newfstatat,fstat,mmap,statx"
 # What can come of which call.
@@ -118,14 +117,6 @@ class Run:
     def stop(self, code=75):
         self.process.send_signal(signal.SIGTERM)
         require(self.process.wait(60) == code, f"exit code {self.process.returncode}: {self.text()[-500:]}")
-
-
-def need_strace():
-    if shutil.which("strace") is None:
-        raise Skipped("no strace")
-    probe = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
-    if probe.returncode != 0:
-        raise Skipped(f"strace may not trace here: {probe.stderr.strip()[:80]}")
 
 
 def template(path, run):

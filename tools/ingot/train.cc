@@ -11,6 +11,7 @@
 
 #include "core/base/status_macros.h"
 #include "core/training/config.h"
+#include "core/training/stop.h"
 #include "core/training/trainer.h"
 #include "distributed/flight_record.h"
 #include "distributed/ranks.h"
@@ -98,6 +99,7 @@ void AddTrainCommand(CLI::App& app) {
       "78 the ranks were not started alike; 79 stopped before a loss spike or numbers that are not finite "
       "(docs/failures.md).");
   command->callback([flags] {
+    GiveStopSignalsAThread();
     int code = 0;
     RunCommand([&] { return Train(*flags, code); });
     if (code != 0) std::exit(code);

@@ -31,7 +31,10 @@ class Writing : public testing::TestWithParam<bool> {
   }
   std::vector<std::string> Saved() { return *ListDirectory(run_ / "checkpoints"); }
   // No checkpoint can be written: their directory is a file.
-  void Break() { ASSERT_TRUE(WriteFileAtomically(run_ / "checkpoints", "in the way").ok()); }
+  void Break() {
+    if (DirectoryExists(run_ / "checkpoints")) Mend();
+    ASSERT_TRUE(WriteFileAtomically(run_ / "checkpoints", "in the way").ok());
+  }
   void Mend() { ASSERT_TRUE(RemoveRecursively(run_ / "checkpoints").ok()); }
 
   TemporaryDirectory run_;
