@@ -202,6 +202,8 @@ def saved_and_queued_again(bench):
     saved = int(checkpoints(job.run)[-1].name.removeprefix("step-"))
     require(5 <= saved < steps, f"saved at step {saved}")
     wait_for("the job in the queue", lambda: job_field(job.number, "JobState") == "PENDING")
+    # A job that starts while its nodes still clean up after its first start fails at once.
+    wait_for("idle nodes", lambda: set(tool("sinfo", "-h", "-N", "-o", "%T").split()) == {"idle"})
     tool("scontrol", "update", f"jobid={job.number}", "StartTime=now")  # Slurm would wait two minutes
     job.wait("COMPLETED")
     require("resumed from" in job.text(), job.text()[-500:])
