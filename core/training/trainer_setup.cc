@@ -83,7 +83,11 @@ void PrintPlan(const RunConfig& config, Device device, const ParameterTable& tab
   if (const int64_t copied = CopiedAtSave(config, device, table); copied > 0) {
     plan.entries.push_back({"checkpoint being written", CheckpointWriter::Bytes(copied)});
   }
-  if (device == Device::kCpu) plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
+  if (device == Device::kCpu) {
+    const int64_t collected = HostState::Bytes(device, table, part, 0);
+    if (collected > 0) plan.entries.push_back({"moments of all ranks", collected});
+    plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
+  }
   std::printf("%s, %lld parameters\n%s\n%lld training tokens, %lld validation tokens, %lld tokens a step\n%s",
               config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama",
               static_cast<long long>(table.parameters), plan.ToString().c_str(),
