@@ -16,6 +16,8 @@ import sys
 import tarfile
 import tempfile
 
+from check_report import report
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OF_THE_TARGET = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1",
                  "ld-linux-x86-64.so.2"}
@@ -85,11 +87,7 @@ def main():
         files = [path for path in [*carry.iterdir(), *(carry / "lib").iterdir()]
                  if path.is_file() and path.name != "commit"]
         results = [list(needs(carry, path)) for path in files] + [list(size(archive)), list(starts(carry))]
-    failed = [problems for problems in results if problems]
-    for problems in failed:
-        print("\n".join(f"FAILED {problem}" for problem in problems))
-    print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed else 0
+    return report(results)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import re
 import subprocess
 import sys
 
+from check_report import report
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUDGET = ROOT / "tests/golden/ptxas_budget.txt"
 ENTRY = re.compile(r"Compiling entry function '(\S+)' for '(sm_\w+)'")
@@ -131,11 +133,7 @@ def main():
         print("0 passed, 0 failed")
         return 0
     results = list(compare(budget, measured(options.build)))
-    failed = [problems for problems in results if problems]
-    for problems in failed:
-        print("\n".join(f"FAILED {problem}" for problem in problems))
-    print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed else 0
+    return report(results)
 
 
 if __name__ == "__main__":
