@@ -9,11 +9,12 @@
 namespace ingot {
 
 struct DocumentOptions {
-  std::string text_field = "text";    // field of a JSON line that holds the text
+  std::string text_field = "text";    // field of a JSON line, or column, that holds the text
   bool blank_line_documents = false;  // .txt: documents are separated by blank lines, not one a file
-  bool skip_bad_lines = false;        // .jsonl: count lines that cannot be used instead of stopping at the first
+  bool skip_bad_lines = false;        // .jsonl, .parquet: count lines and rows that cannot be used instead of stopping
   // The largest document. It is held in memory as a whole; simdjson takes less than 4 GiB.
   uint64_t max_document_bytes = (uint64_t{1} << 32) - 1;
+  int decode_threads = 0;  // .parquet: row groups decoded side by side; 0: one a processor, at most 8
   CurationOptions curation = {};
 };
 

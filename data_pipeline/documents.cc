@@ -7,19 +7,32 @@
 #include "core/base/status_macros.h"
 #include "data_pipeline/input_files.h"
 #include "data_pipeline/jsonl_reader.h"
+#include "data_pipeline/parquet_reader.h"
 #include "data_pipeline/text_reader.h"
 
 namespace ingot {
+namespace {
+
+bool HasColumns(const std::string& path) { return IsJsonlFile(path) || IsParquetFile(path); }
+
+absl::StatusOr<std::unique_ptr<DocumentSource>> OpenFile(const std::string& path, const DocumentOptions& options,
+                                                         DocumentCounts& counts) {
+  if (IsParquetFile(path)) return OpenParquetFile(path, options, counts);
+  if (IsJsonlFile(path)) return OpenJsonlFile(path, options, counts);
+  return OpenTextFile(path, options, counts);
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<DocumentReader>> DocumentReader::Open(const std::vector<std::string>& paths,
                                                                      const DocumentOptions& options) {
   std::unique_ptr<DocumentReader> reader(new DocumentReader);
   reader->options_ = options;
   INGOT_ASSIGN_OR_RETURN(InputFiles input, FindDocuments(paths));
-  const auto no_columns = std::find_if_not(input.files.begin(), input.files.end(), IsJsonlFile);
+  const auto no_columns = std::find_if_not(input.files.begin(), input.files.end(), HasColumns);
   if (!options.curation.where.empty() && no_columns != input.files.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(*no_columns, ": has no columns for --where '", options.curation.where[0], "'; expected .jsonl"));
+    return absl::InvalidArgumentError(absl::StrCat(*no_columns, ": has no columns for --where '",
+                                                   options.curation.where[0], "'; expected .jsonl or .parquet"));
   }
   reader->files_ = std::move(input.files);
   reader->input_bytes_ = input.bytes;
@@ -53,8 +66,7 @@ absl::StatusOr<bool> DocumentReader::OpenNextFile() {
     return NoText();
   }
   const std::string& path = files_[next_file_++];
-  INGOT_ASSIGN_OR_RETURN(
-      source_, IsJsonlFile(path) ? OpenJsonlFile(path, options_, counts_) : OpenTextFile(path, options_, counts_));
+  INGOT_ASSIGN_OR_RETURN(source_, OpenFile(path, options_, counts_));
   return true;
 }
 

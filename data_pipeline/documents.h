@@ -2,7 +2,9 @@
 // Documents: the texts of files and directories, one after the other, in an order that depends on nothing but names.
 //   .txt     the whole file, or blank-line separated (text_reader.h)
 //   .jsonl   one object a line (jsonl_reader.h)
-// each plain, .gz or .zst. Streamed: memory holds one document and small buffers. One thread.
+// each plain, .gz or .zst, and
+//   .parquet one document a row (parquet_reader.h)
+// Streamed: memory holds one document and small buffers. For one thread; Parquet is decoded by others.
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -94,10 +94,11 @@ absl::Status AddDirectory(const std::string& path, InputFiles& input) {
 
 }  // namespace
 
-const char* const kDocumentEndings = ".txt, .jsonl, or one of them followed by .gz or .zst";
+const char* const kDocumentEndings = ".txt, .jsonl, either followed by .gz or .zst, or .parquet";
 
 bool IsJsonlFile(const std::string& path) { return absl::EndsWith(NameWithoutCompression(path), ".jsonl"); }
 bool IsTextFile(const std::string& path) { return absl::EndsWith(NameWithoutCompression(path), ".txt"); }
+bool IsParquetFile(const std::string& path) { return absl::EndsWith(path, ".parquet"); }
 
 absl::StatusOr<std::vector<std::string>> ExpandNames(const std::vector<std::string>& names) {
   INGOT_RETURN_IF_ERROR(CheckNotEmpty(names));

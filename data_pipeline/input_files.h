@@ -12,7 +12,10 @@ namespace ingot {
 extern const char* const kDocumentEndings;
 bool IsJsonlFile(const std::string& path);
 bool IsTextFile(const std::string& path);
-inline bool IsDocumentFile(const std::string& path) { return IsJsonlFile(path) || IsTextFile(path); }
+bool IsParquetFile(const std::string& path);
+inline bool IsDocumentFile(const std::string& path) {
+  return IsJsonlFile(path) || IsTextFile(path) || IsParquetFile(path);
+}
 
 // Names as given, but `@LIST` becomes the lines of the file LIST (blank ones and those that begin with # left out; a
 // line is a name as on the command line, not another list), and a name that is no file or directory and holds *, ? or [

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that Ingot is built from; with --tests also those its tests need, with --cuda a CUDA
 # toolkit where one is on offer, and cuBLASLt where the toolkit has none: NVIDIA's Python package, 430 MB to fetch, into
-# build/cuda_libraries. Installs only what is missing. Where there is no apt it names what is missing and exits 1.
+# build/cuda_libraries; with --parquet Apache's Parquet library, which Debian does not have: out of its Python package,
+# 55 MB to fetch, into build/parquet_libraries. Installs only what is missing. Where there is no apt it names what is
+# missing and exits 1.
 set -euo pipefail
 
 usage() {
-  echo "usage: tools/install_dependencies.sh [--tests] [--cuda]"
+  echo "usage: tools/install_dependencies.sh [--tests] [--cuda] [--parquet]"
 }
 
 # PACKAGE=PROBE: a program on the PATH (bin:) or a header that the compiler finds (inc:). Probes serve systems without
@@ -133,6 +135,17 @@ toolkit() {
   dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")"
 }
 
+# take_python_package PACKAGE TARGET: the files of a Python package, unpacked into TARGET/package_files.
+take_python_package() {
+  local python=/usr/bin/python3
+  [ -x $python ] || python=python3
+  echo "taking $1 into $2"
+  rm -rf "$2"
+  $python -m venv "$2/venv"
+  "$2/venv/bin/python" -m pip install --quiet --no-deps --no-compile --target "$2/package_files" "$1"
+  rm -rf "$2/venv"
+}
+
 # cuBLASLt's header and library from NVIDIA's Python package, of the toolkit's major version. The package of CUDA 13 and
 # that of CUDA 12 have names of their own; other packages with CUDA's libraries could stand beside them here.
 install_cublaslt() {
@@ -140,23 +153,35 @@ install_cublaslt() {
   [ -e "$(toolkit)/include/cublasLt.h" ] && return
   [ "$(nvcc_version)" -lt 1300 ] && package=nvidia-cublas-cu12==12.8.4.1
   [ -f $target/package ] && [ "$(cat $target/package)" = $package ] && return
-  local python=/usr/bin/python3
-  [ -x $python ] || python=python3
-  echo "taking $package into $target"
-  rm -rf $target
-  $python -m venv $target/venv
-  $target/venv/bin/python -m pip install --quiet --no-deps --no-compile --target $target/package_files $package
+  take_python_package $package $target
   mv $target/package_files/nvidia $target/nvidia
-  rm -rf $target/venv $target/package_files
+  rm -rf $target/package_files
   echo $package >$target/package
+}
+
+# Parquet's and Arrow's headers and libraries. The version is that of tests/downstream/requirements.txt, whose writer the
+# tests read.
+install_parquet() {
+  local target=build/parquet_libraries package
+  package=$(grep '^pyarrow==' tests/downstream/requirements.txt)
+  [ -f $target/package ] && [ "$(cat $target/package)" = "$package" ] && return
+  take_python_package "$package" $target
+  mkdir $target/lib
+  mv $target/package_files/pyarrow/lib{arrow,parquet}.so.* $target/lib/
+  mv $target/package_files/pyarrow/include $target/include
+  mv $target/package_files/pyarrow-*.dist-info/licenses $target/licenses
+  rm -rf $target/package_files
+  echo "$package" >$target/package
 }
 
 wanted=("${BUILD_PACKAGES[@]}")
 cuda=false
+parquet=false
 for argument in "$@"; do
   case $argument in
     --tests) wanted+=("${TEST_PACKAGES[@]}") ;;
     --cuda) cuda=true ;;
+    --parquet) parquet=true; wanted+=(python3=bin:python3 python3-venv=none ca-certificates=none) ;;
     --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -167,9 +192,10 @@ if [ -n "$missing" ]; then
   # shellcheck disable=SC2086
   install_packages $missing
 fi
+cd "$(dirname "$0")/.."
+if $parquet; then install_parquet; fi
 if $cuda; then
   install_cuda
-  cd "$(dirname "$0")/.."
   # nvcc may have come just now, to where it is not on the PATH yet.
   if command -v nvcc >/dev/null; then install_cublaslt; fi
 fi

@@ -139,7 +139,7 @@ finish() {
   exit $((failed > 0))
 }
 
-step install tools/install_dependencies.sh --tests || finish
+step install tools/install_dependencies.sh --tests --parquet || finish
 # The system's own Python where there is one: a version manager's may lack parts.
 PYTHON=/usr/bin/python3
 [ -x $PYTHON ] || PYTHON=python3

@@ -19,7 +19,7 @@ class Decontaminator {
   // Evaluation texts of fewer words are not looked for: "the answer is no" would leave out half of a corpus.
   static constexpr size_t kFewestWords = 8;
 
-  // `files`: .txt files hold one text each, of .jsonl files every string at any depth is a text; directories, patterns
+  // `files`: .txt files hold one text each, of .jsonl and .parquet every string at any depth is one; directories, patterns
   // and lists as for documents. `words`: n, at least kFewestWords. Memory: about 40 bytes a word of the files.
   static absl::StatusOr<Decontaminator> Create(const std::vector<std::string>& files, int64_t words);
 

@@ -7,6 +7,7 @@
 #include "data_pipeline/document_source.h"
 #include "data_pipeline/input_files.h"
 #include "data_pipeline/line_reader.h"
+#include "data_pipeline/parquet/library.h"
 #include "data_pipeline/text_reader.h"
 
 namespace ingot {
@@ -46,10 +47,20 @@ absl::Status VisitLines(const std::string& path, const Visit& visit) {
   }
 }
 
+absl::Status VisitCells(const std::string& path, const Visit& visit) {
+  INGOT_ASSIGN_OR_RETURN(const std::unique_ptr<ParquetTable> table, OpenParquet(path, {}));
+  std::string error;
+  if (table->VisitStrings([&](std::string_view text) { visit({text.data(), text.size()}); }, error)) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat(path, ": ", error, "; the file is damaged, fetch it again"));
+}
+
 }  // namespace
 
 absl::Status ForEachEvaluationText(const std::string& path, const Visit& visit) {
   if (IsJsonlFile(path)) return VisitLines(path, visit);
+  if (IsParquetFile(path)) return VisitCells(path, visit);
   DocumentCounts counts;
   INGOT_ASSIGN_OR_RETURN(const auto source, OpenTextFile(path, DocumentOptions{}, counts));
   std::string text;

@@ -9,7 +9,8 @@
 namespace ingot {
 
 // .txt: the whole file. .jsonl: every string that is a value, at any depth, in the order of the file. Each plain, .gz or
-// .zst. A line that is not JSON is an error that names it.
+// .zst. .parquet: every string of every column, in lists and structs too. A line that is not JSON is an error that
+// names it.
 absl::Status ForEachEvaluationText(const std::string& path, const std::function<void(absl::string_view text)>& visit);
 
 }  // namespace ingot

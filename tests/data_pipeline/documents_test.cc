@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/data_pipeline/read_documents.h"
 #include "tests/data_pipeline/test_files.h"
 
 namespace ingot {
@@ -10,28 +11,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-struct Read {
-  std::vector<std::string> texts;
-  absl::Status status;
-  DocumentCounts counts;
-};
-
-Read ReadDocuments(const std::vector<std::string>& paths, const DocumentOptions& options = {}) {
-  Read read;
-  auto reader = DocumentReader::Open(paths, options);
-  if (!reader.ok()) return {{}, reader.status(), {}};
-  for (std::string text;;) {
-    const auto found = (*reader)->Next(text);
-    if (!found.ok()) read.status = found.status();
-    if (!found.ok() || !*found) break;
-    read.texts.push_back(text);
-  }
-  read.counts = (*reader)->counts();
-  return read;
-}
-
-std::string Message(const Read& read) { return std::string(read.status.message()); }
 
 TEST(Documents, WholeTextFileByteForByte) {
   const TestDirectory dir;

@@ -1,4 +1,5 @@
-# Every library of others that the product links: all are Debian 12 packages (tools/install_dependencies.sh).
+# Every library of others that the product links: Debian 12 packages (tools/install_dependencies.sh), but for
+# Parquet and CUDA.
 if(INGOT_PORTABLE)
   # Archives where Debian has them; what exists as a shared library only goes into lib/ beside the program.
   set(CMAKE_FIND_LIBRARY_SUFFIXES .a .so)
@@ -24,6 +25,23 @@ find_library(INGOT_OPENBLAS NAMES openblas REQUIRED PATH_SUFFIXES openblas-openm
 find_library(INGOT_GLOO NAMES gloo REQUIRED)
 find_library(INGOT_BOOST_CONTEXT NAMES boost_context REQUIRED)
 find_library(INGOT_ZSTD NAMES zstd REQUIRED)
+# Apache's Parquet, for .parquet input alone: a system that has it, or where tools/install_dependencies.sh --parquet puts
+# what its Python package holds. Not linked into the programs (data_pipeline/parquet/library.h).
+find_package(Parquet CONFIG QUIET)
+if(TARGET Parquet::parquet_shared)
+  set(INGOT_PARQUET Parquet::parquet_shared)
+else()
+  set(from_package ${CMAKE_SOURCE_DIR}/build/parquet_libraries)
+  file(GLOB parquet_objects ${from_package}/lib/libparquet.so.* ${from_package}/lib/libarrow.so.*)
+  if(parquet_objects)
+    add_library(ingot_arrow INTERFACE)
+    target_include_directories(ingot_arrow SYSTEM INTERFACE ${from_package}/include)
+    target_link_libraries(ingot_arrow INTERFACE ${parquet_objects})
+    set(INGOT_PARQUET ingot_arrow)
+  else()
+    message(STATUS "No Parquet library: .parquet files will be refused (tools/install_dependencies.sh --parquet)")
+  endif()
+endif()
 if(INGOT_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)

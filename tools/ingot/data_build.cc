@@ -115,9 +115,10 @@ absl::Status Build(const BuildArguments& arguments) {
 void AddCurationOptions(CLI::App& build, BuildArguments& arguments) {
   CurationOptions& curation = arguments.options.documents.curation;
   build
-      .add_option("--where", curation.where,
-                  "Only JSON lines whose columns fit: COLUMN=A|B, !=, or < <= > >= a number, as in 'score>=3', "
-                  "'metadata.language=en'; all of several")
+      .add_option(
+          "--where", curation.where,
+          "Only JSON lines and rows whose columns fit: COLUMN=A|B, !=, or < <= > >= a number, as in 'score>=3', "
+          "'metadata.language=en'; all of several")
       ->take_all();
   build.add_option("--min-bytes", curation.min_bytes, "Leave out documents with less text")
       ->check(CLI::NonNegativeNumber)
@@ -142,7 +143,7 @@ void AddCurationOptions(CLI::App& build, BuildArguments& arguments) {
       ->capture_default_str();
   build.add_option(
       "--decontaminate", curation.decontaminate,
-      "Evaluation files (.txt: a text each; .jsonl: every string): leave out documents that hold their text");
+      "Evaluation files (.txt: a text each; .jsonl, .parquet: every string): leave out documents that hold their text");
   build.add_option("--decontaminate-words", curation.decontaminate_words, "Words in a row that count as a match")
       ->check(CLI::Range(int64_t{8}, int64_t{100}))
       ->capture_default_str();
@@ -152,17 +153,17 @@ void AddInputOptions(CLI::App& build, BuildArguments& arguments) {
   BuildOptions& options = arguments.options;
   build
       .add_option("--input", options.inputs,
-                  "Files, directories, quoted patterns (*, ?, [) and @FILE, a list of such, a line each: .txt, .jsonl, "
-                  "each plain, .gz or .zst")
+                  "Files, directories, quoted patterns (*, ?, [) and @FILE, a list of such, a line each: .txt and "
+                  ".jsonl, plain, .gz or .zst, and .parquet")
       ->required();
   build.add_option("--format", arguments.format, "The inputs are token files: megatron, llm.c, nanogpt, llmq or mds");
   build.add_option("--documents", arguments.documents, "What one document of a .txt file is")
       ->check(CLI::IsMember({"whole-file", "blank-line"}))
       ->capture_default_str();
-  build.add_option("--field", options.documents.text_field, "Field of a JSON line that holds the text")
+  build.add_option("--field", options.documents.text_field, "Field of a JSON line, or column, that holds the text")
       ->capture_default_str();
   build.add_flag("--skip-bad-lines", options.documents.skip_bad_lines,
-                 "Count JSON lines that cannot be used instead of stopping at the first");
+                 "Count JSON lines and rows that cannot be used instead of stopping at the first");
 }
 
 }  // namespace

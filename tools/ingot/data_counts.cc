@@ -77,7 +77,7 @@ void PrintDatasetCounts(const DatasetManifest& manifest) {
   const DocumentCounts& counts = manifest.counts;
   std::printf("documents   %lld in %lld files\n", static_cast<long long>(counts.documents),
               static_cast<long long>(counts.files));
-  Note(counts.ignored_files, "files passed over: not .txt or .jsonl");
+  Note(counts.ignored_files, "files passed over: not .txt, .jsonl or .parquet");
   Note(counts.empty_documents, "documents without text left out");
   Note(counts.bad_lines, "bad lines skipped");
   Note(counts.invalid_utf8_documents, "documents are not valid UTF-8; their bytes were taken as they are");

@@ -151,11 +151,13 @@ void AddEvalCommand(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "Measures a checkpoint: loss, perplexity, bits per byte, tasks");
   auto flags = std::make_shared<EvalFlags>();
   command->add_option("--checkpoint", flags->checkpoint, "Checkpoint or Hugging Face model directory")->required();
-  command->add_option("--data", flags->data, "Directory of `ingot data build`, or a .txt or .jsonl file (.gz, .zst)");
+  command->add_option("--data", flags->data,
+                      "Directory of `ingot data build`, or a .txt, .jsonl (.gz, .zst) or .parquet file");
   command->add_option("--split", flags->split, "Split of a dataset directory")
       ->check(CLI::IsMember({"training", "validation"}))
       ->capture_default_str();
-  command->add_option("--field", flags->field, "Field of a .jsonl line that holds the text")->capture_default_str();
+  command->add_option("--field", flags->field, "Field of a JSON line, or column, that holds the text")
+      ->capture_default_str();
   command->add_option("--task", flags->task, R"(Multiple choice: lines {"query", "choices": [...], "gold": index})");
   command->add_option("--sequence-length", flags->sequence_length, "Tokens of a window; 0: the model's context")
       ->check(CLI::NonNegativeNumber)

@@ -337,15 +337,18 @@ void AddDocumentOptions(CLI::App& command, TokenizerOptions& options) {
   command.add_option("--documents", options.documents, "what one document of a .txt file is")
       ->check(CLI::IsMember({"whole-file", "blank-line"}))
       ->capture_default_str();
-  command.add_option("--field", options.field, "field of a JSON line that holds the text")->capture_default_str();
-  command.add_flag("--skip-bad-lines", options.skip_bad_lines, "pass over JSON lines that cannot be used");
+  command.add_option("--field", options.field, "field of a JSON line, or column, that holds the text")
+      ->capture_default_str();
+  command.add_flag("--skip-bad-lines", options.skip_bad_lines, "pass over JSON lines and rows that cannot be used");
 }
 
 void AddTrain(CLI::App& parent) {
   auto options = std::make_shared<TokenizerOptions>();
   CLI::App* command = AddSubcommand(parent, "train", "Learns a byte-level BPE vocabulary from text.", options, Train);
   TrainerOptions& training = options->training;
-  command->add_option("--input", options->input, ".txt or .jsonl files, plain, .gz or .zst, or directories of them")
+  command
+      ->add_option("--input", options->input,
+                   ".txt or .jsonl files, plain, .gz or .zst, .parquet files, or directories")
       ->required();
   command
       ->add_option("--vocab-size", training.vocabulary_size,
@@ -395,8 +398,10 @@ void AddStreamOptions(CLI::App& command, TokenizerOptions& options, const char* 
 void AddEncode(CLI::App& parent) {
   auto options = std::make_shared<TokenizerOptions>();
   CLI::App* command = AddSubcommand(parent, "encode", "Text to token ids, one document a line.", options, Encode);
-  AddStreamOptions(*command, *options,
-                   ".txt or .jsonl files, plain, .gz or .zst, or directories; default: standard input as one document");
+  AddStreamOptions(
+      *command, *options,
+      ".txt or .jsonl files, plain, .gz or .zst, .parquet files, or directories; default: standard input as "
+      "one document");
   command->add_flag("--special-tokens", options->special_tokens,
                     "spellings of special tokens become their ids (default: they are ordinary text)");
   command->add_flag("--template", options->with_template,
