@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <filesystem>
 
 #include "data_pipeline/foreign/corpus.h"
 #include "tests/data_pipeline/test_files.h"
@@ -208,39 +207,6 @@ TEST(ForeignCorpus, LongDocumentsComeInPieces) {
   });
   ASSERT_TRUE(corpus->CutInto(cutter, kAnyId).ok());
   EXPECT_EQ(pieces, (std::vector<std::vector<size_t>>{{kPiece, 1, 0}, {kPiece, 0, 1}}));
-}
-
-// Sparse files: more than 2^32 tokens, and a Megatron index of more than 2^32 sequences.
-TEST(ForeignCorpus, CountsBeyond32Bits) {
-  const TestDirectory dir;
-  constexpr int64_t kMany = (int64_t{1} << 32) + 5;
-  const auto write_at = [](const std::string& path, int64_t at, const std::string& bytes) {
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    file.seekp(at);
-    file << bytes;
-  };
-  const std::string tokens = dir.Write("a.bin", "");
-  std::filesystem::resize_file(tokens, 2 * kMany);
-  write_at(tokens, 2 * (kMany - 2), Bytes<uint16_t>({41, 42}));
-  const auto raw = ForeignCorpus::Open(tokens, ForeignFormat::kNanoGpt);
-  ASSERT_TRUE(raw.ok()) << raw.status();
-  EXPECT_EQ(raw->info().tokens, kMany);
-  int32_t last[2];
-  raw->Copy(kMany - 2, 2, last);
-  EXPECT_EQ(last[1], 42);
-
-  const std::string index =
-      dir.Write("a.idx", std::string("MMIDIDX\0\0", 9) + Bytes<uint64_t>({1}) + "\x08" + Bytes<uint64_t>({kMany, 2}));
-  std::filesystem::resize_file(index, 34 + 12 * kMany + 16);
-  write_at(index, 34 + 4 * (kMany - 1), Bytes<int32_t>({2}));
-  write_at(index, 34 + 4 * kMany + 8 * (kMany - 1), Bytes<int64_t>({2 * (kMany - 2)}));
-  const auto corpus = ForeignCorpus::Open(index, ForeignFormat::kMegatron);
-  ASSERT_TRUE(corpus.ok()) << corpus.status();
-  EXPECT_EQ(corpus->info().sequences, kMany);
-  const auto range = corpus->Sequence(kMany - 1);
-  ASSERT_TRUE(range.ok()) << range.status();
-  EXPECT_EQ(range->first, kMany - 2);
-  EXPECT_EQ(range->count, 2);
 }
 
 }  // namespace
