@@ -5,8 +5,9 @@
     .venv/bin/python tools/generate_tokenizer_traps.py --gpt2 FOLDER --check tests/tokenizer/traps.jsonl
 
 FOLDER holds GPT-2's encoder.json and vocab.bpe. One JSON object a line: `name`; `hex`, the bytes of the text; `ends`,
-for every split pattern the ends of the pieces in bytes; `gpt2`, the ids of GPT-2's vocabulary. Each trap stands alone and
-between other characters. Pieces are those of Hugging Face `tokenizers`; ids are made of them by the rule (the lowest
+for every split pattern the ends of the pieces in bytes; `gpt2`, the ids of GPT-2's vocabulary; `trained`, for every
+pattern the ids of a vocabulary that `tokenizers` learns from the traps that are UTF-8, in their order: 256 bytes and 300
+merges. Each trap stands alone and between other characters. Pieces are those of Hugging Face `tokenizers`; ids are made of them by the rule (the lowest
 rank first, leftmost on ties), and where the text is UTF-8 must be those of `tokenizers` and of `tiktoken` as well. No
 oracle takes bytes that are not UTF-8: pieces are asked for with a private-use character in place of each such byte,
 which is of the same class.
@@ -20,7 +21,9 @@ import sys
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import tiktoken  # noqa: E402: the environment comes first
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers  # noqa: E402
+
+MERGES = 300
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -86,19 +89,18 @@ def ends_of(pattern, data):
     return [sum(sizes[:end]) for _, (_, end) in split.pre_tokenize_str(text)]
 
 
-class Gpt2:
-    def __init__(self, folder):
+class Vocabulary:
+    """The ids of a vocabulary by three ways: `tokenizers`, `tiktoken`, and the rule."""
+
+    def __init__(self, hf, pattern):
         kept = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = [b for b in range(256) if b not in kept]
         spelling = {b: chr(b) for b in kept} | {b: chr(0x100 + i) for i, b in enumerate(others)}
         byte_of = {c: b for b, c in spelling.items()}
-        vocabulary = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-        self.ranks = {bytes(byte_of[c] for c in token): id for token, id in vocabulary.items()
+        self.ranks = {bytes(byte_of[c] for c in token): id for token, id in hf.get_vocab().items()
                       if token != "<|endoftext|>"}
-        self.tiktoken = tiktoken.Encoding("gpt2", pat_str=GPT2, mergeable_ranks=self.ranks, special_tokens={})
-        self.hf = Tokenizer(models.BPE.from_file(str(folder / "encoder.json"), str(folder / "vocab.bpe")))
-        self.hf.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        self.hf.decoder = decoders.ByteLevel()
+        self.tiktoken = tiktoken.Encoding("traps", pat_str=pattern, mergeable_ranks=self.ranks, special_tokens={})
+        self.hf = hf
 
     def by_the_rule(self, piece):
         parts = [bytes([b]) for b in piece]
@@ -120,14 +122,39 @@ class Gpt2:
         return ids
 
 
-def lines(gpt2):
+def gpt2_vocabulary(folder):
+    hf = Tokenizer(models.BPE.from_file(str(folder / "encoder.json"), str(folder / "vocab.bpe")))
+    hf.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return Vocabulary(hf, GPT2)
+
+
+def trained_vocabulary(pattern, texts):
+    hf = Tokenizer(models.BPE())
+    hf.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PATTERNS[pattern]), "isolated"),
+                                                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    hf.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=256 + MERGES, show_progress=False,
+                                                      initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return Vocabulary(hf, PATTERNS[pattern])
+
+
+def traps():
     for name, trap in TRAPS.items():
-        trap = trap.encode() if isinstance(trap, str) else trap
         for place, before, after in AROUND:
-            data = before.encode() + trap + after.encode()
-            ends = {pattern: ends_of(regex, data) for pattern, regex in PATTERNS.items()}
-            entry = {"name": f"{name}, {place}", "hex": data.hex(), "ends": ends, "gpt2": gpt2.ids(data, ends["gpt2"])}
-            yield json.dumps(entry, separators=(",", ":"))
+            yield f"{name}, {place}", before.encode() + (trap.encode() if isinstance(trap, str) else trap) + after.encode()
+
+
+def is_utf8(data):
+    return substitute(data)[0].encode() == data
+
+
+def lines(gpt2):
+    texts = [data.decode() for _, data in traps() if is_utf8(data)]
+    trained = {pattern: trained_vocabulary(pattern, texts) for pattern in PATTERNS}
+    for name, data in traps():
+        ends = {pattern: ends_of(regex, data) for pattern, regex in PATTERNS.items()}
+        entry = {"name": name, "hex": data.hex(), "ends": ends, "gpt2": gpt2.ids(data, ends["gpt2"]),
+                 "trained": {pattern: vocabulary.ids(data, ends[pattern]) for pattern, vocabulary in trained.items()}}
+        yield json.dumps(entry, separators=(",", ":"))
 
 
 def main():
@@ -135,7 +162,7 @@ def main():
     parser.add_argument("--gpt2", type=pathlib.Path, required=True)
     parser.add_argument("--check", type=pathlib.Path, help="compare with this file instead of writing")
     arguments = parser.parse_args()
-    text = "".join(line + "\n" for line in lines(Gpt2(arguments.gpt2)))
+    text = "".join(line + "\n" for line in lines(gpt2_vocabulary(arguments.gpt2)))
     if not arguments.check:
         sys.stdout.write(text)
     elif arguments.check.read_text() != text:
