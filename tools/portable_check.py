@@ -32,6 +32,10 @@ def readelf(path, *flags):
 def needs(carry, path):
     """Needed libraries that neither the target nor lib/ has, and C library versions that are too new."""
     beside = {library.name for library in (carry / "lib").iterdir()}
+    paths = re.search(r"\(RPATH\).*\[(.+)\]", readelf(path, "-d"))
+    program = path.parent == carry
+    if program and (not paths or "$ORIGIN/lib" not in paths[1].split(":")):
+        yield f"{path.name} does not look into lib/ beside it"
     for name in re.findall(r"\(NEEDED\).*\[(.+)\]", readelf(path, "-d")):
         if name not in OF_THE_TARGET | beside:
             yield f"{path.name} needs {name}"

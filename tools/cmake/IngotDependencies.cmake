@@ -4,8 +4,10 @@ if(INGOT_PORTABLE)
   # Archives where Debian has them; what exists as a shared library only goes into lib/ beside the program.
   set(CMAKE_FIND_LIBRARY_SUFFIXES .a .so)
   set(Protobuf_USE_STATIC_LIBS ON)
-  # --disable-new-dtags: the path then counts for the libraries' own needs too.
-  add_link_options("-Wl,--disable-new-dtags,-rpath,$ORIGIN/lib" -Wl,--gc-sections)
+  # --disable-new-dtags: the path then counts for the libraries' own needs too. The variable, since a plain linker option
+  # with $ORIGIN does not survive the shell.
+  set(CMAKE_BUILD_RPATH "$ORIGIN/lib")
+  add_link_options(-Wl,--disable-new-dtags -Wl,--gc-sections)
 endif()
 find_package(absl REQUIRED)
 find_package(Protobuf REQUIRED)
