@@ -14,7 +14,7 @@ struct DocumentOptions {
   bool skip_bad_lines = false;        // .jsonl, .parquet: count lines and rows that cannot be used instead of stopping
   // The largest document. It is held in memory as a whole; simdjson takes less than 4 GiB.
   uint64_t max_document_bytes = (uint64_t{1} << 32) - 1;
-  int decode_threads = 0;  // .parquet: row groups decoded side by side; 0: one a processor, at most 8
+  int decode_threads = 0;  // .parquet: row groups decoded side by side, at most 8; 0: one a processor
   CurationOptions curation = {};
 };
 

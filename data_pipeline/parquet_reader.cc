@@ -196,9 +196,8 @@ absl::StatusOr<std::unique_ptr<DocumentSource>> OpenParquetFile(const std::strin
   INGOT_ASSIGN_OR_RETURN(const uint64_t bytes, FileSize(path));
   auto filter = std::make_unique<RowFilter>(std::move(table), path, options, std::move(where));
   INGOT_RETURN_IF_ERROR(filter->CheckTypes());
-  const int threads =
-      options.decode_threads > 0 ? options.decode_threads : std::min(AvailableProcessors(), kMostThreads);
-  return std::make_unique<ParquetDocuments>(std::move(filter), bytes, threads, counts);
+  const int threads = options.decode_threads > 0 ? options.decode_threads : AvailableProcessors();
+  return std::make_unique<ParquetDocuments>(std::move(filter), bytes, std::min(threads, kMostThreads), counts);
 }
 
 }  // namespace ingot

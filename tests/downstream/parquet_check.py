@@ -7,9 +7,9 @@ Prints `ok NAME` or `FAILED NAME: why` and ends with `N passed, N failed`.
 """
 import argparse
 import json
-import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,9 +60,8 @@ class Ingot:
     def __init__(self, program, work):
         self.program, self.work, self.made = program, work, 0
 
-    def run(self, *arguments, env=None):
-        return subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True,
-                              env={**os.environ, **(env or {})})
+    def run(self, *arguments):
+        return subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True)
 
     def build(self, *inputs, options=()):
         """The counts of a dataset and the bytes of its shards."""
@@ -74,9 +73,9 @@ class Ingot:
             return {"error": done.stderr}, object()  # equals no other
         return json.loads(done.stdout), {shard.name: shard.read_bytes() for shard in sorted(out.glob("*.shard"))}
 
-    def error(self, *inputs, options=(), env=None):
+    def error(self, *inputs, options=()):
         done = self.run("data", "build", "--input", *inputs, "--tokenizer", self.work / "tokenizer", "--output",
-                        self.work / "never", *options, env=env)
+                        self.work / "never", *options)
         return done.stderr if done.returncode == 1 and not (self.work / "never").exists() else f"exit {done.returncode}"
 
 
@@ -173,6 +172,10 @@ def check_tokenizer(ingot, rows, jsonl):
     same = done.returncode == 0 and ((ingot.work / "tok2/tokenizer.json").read_bytes()
                                      == (ingot.work / "tokenizer/tokenizer.json").read_bytes())
     check("tokenizer_train", same, done.stderr)
+    lines = [ingot.run("tokenizer", "encode", "--tokenizer", ingot.work / "tokenizer", "--input", path).stdout
+             for path in (jsonl, parquet)]
+    check("tokenizer_encode", lines[0] == lines[1] and lines[0].count("\n") == sum(bool(row["text"]) for row in rows),
+          lines[1][:200])
 
 
 def check_errors(ingot, rows):
@@ -191,11 +194,14 @@ def check_errors(ingot, rows):
     for field, words in {"meta": "is nested", "body": "expected a column", "tokens": "expected texts"}.items():
         error = ingot.error(path, options=["--field", field])
         check(f"column_{field}_is_named", f"{path}: " in error and words in error and f'"{field}"' in error, error)
-    (ingot.work / "lib").mkdir()
-    (ingot.work / "lib/libingot_parquet.so").write_text("not a library")
-    error = ingot.error(path, env={"LD_LIBRARY_PATH": str(ingot.work / "lib")})
-    check("library_that_cannot_be_opened", f"{path}: reading .parquet needs libingot_parquet.so" in error
+    (ingot.work / "elsewhere").mkdir()
+    alone = Ingot(shutil.copy(ingot.program, ingot.work / "elsewhere"), ingot.work)
+    alone.made = ingot.made
+    error = alone.error(path)
+    check("without_the_library", f"{path}: reading .parquet needs libingot_parquet.so" in error
           and "tools/install_dependencies.sh --parquet" in error, error)
+    counts, _ = alone.build(ingot.work / "all.jsonl")
+    check("without_the_library_others_are_read", counts.get("documents"), counts)
 
 
 def main():

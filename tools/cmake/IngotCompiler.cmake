@@ -32,6 +32,15 @@ function(ingot_library name)
   target_link_libraries(${name} PUBLIC ${ARGN})
 endfunction()
 
+# ingot_opens_parquet(TARGET FOLDER...): where it looks for libingot_parquet.so. With sanitizers by RPATH: their dlopen
+# would look in the RUNPATH of their own library.
+function(ingot_opens_parquet name)
+  set_target_properties(${name} PROPERTIES BUILD_RPATH "${ARGN}")
+  if(INGOT_SANITIZE)
+    target_link_options(${name} PRIVATE -Wl,--disable-new-dtags)
+  endif()
+endfunction()
+
 # ingot_test(NAME LIBRARY...): every *_test.cc of this folder as one GoogleTest program, its cases found by ctest.
 function(ingot_test name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)

@@ -89,6 +89,7 @@ absl::Status Build(const BuildArguments& arguments) {
   BuildOptions options = arguments.options;
   options.documents.curation.deduplicate = DeduplicationOf(arguments.deduplicate);
   options.documents.blank_line_documents = arguments.documents == "blank-line";
+  options.documents.decode_threads = options.threads;
   INGOT_ASSIGN_OR_RETURN(const TextEncoder encoder, LoadTextEncoder(arguments.tokenizer));
   BuildProgressLine line;
   options.progress = [&](const BuildProgress& progress) { line(progress); };
@@ -182,7 +183,8 @@ void AddDataBuild(CLI::App& data) {
       ->check(CLI::IsMember({"megatron", "llm.c", "nanogpt"}));
   build->add_option("--shard-tokens", options.shard_tokens, "Tokens of one shard, or file of llm.c")
       ->capture_default_str();
-  build->add_option("--threads", options.threads, "Threads that tokenize; 0: one a processor")->capture_default_str();
+  build->add_option("--threads", options.threads, "Threads that tokenize, and that decode .parquet; 0: one a processor")
+      ->capture_default_str();
   AddCurationOptions(*build, *arguments);
   AddMdsOptions(*build, arguments->mds);
   build->add_flag("--json", arguments->json, "Print the summary as JSON");
