@@ -44,7 +44,7 @@ class BuildPass {
     for (int i = 0; i < threads; ++i) encoders.push_back(encoder_.make());
     OrderedPipeline<DocumentBatch> pipeline(
         threads, [&](DocumentBatch& batch) { return batches.Next(batch); },
-        [&](int worker, DocumentBatch& batch) { Encode(encoders[static_cast<size_t>(worker)], batch); },
+        [&](int worker, DocumentBatch& batch) { EncodePieces(encoders[static_cast<size_t>(worker)], batch); },
         [&](DocumentBatch& batch) { return Write(batch); });
     INGOT_RETURN_IF_ERROR(pipeline.Run());
     for (const auto& sink : sinks_) INGOT_RETURN_IF_ERROR(sink->Finish());
@@ -61,28 +61,12 @@ class BuildPass {
  private:
   TokenSink& sink(Split split) { return *sinks_[static_cast<size_t>(split)]; }
 
-  static void Encode(const TextEncoder::Encode& encode, DocumentBatch& batch) {
-    batch.ids.clear();
-    size_t begin = 0;
-    for (DocumentPiece& piece : batch.pieces) {
-      encode(absl::string_view(batch.text).substr(begin, piece.text_end - begin), batch.ids);
-      piece.ids_end = batch.ids.size();
-      begin = piece.text_end;
-    }
-  }
-
   absl::Status Write(const DocumentBatch& batch) {
-    size_t text_begin = 0, ids_begin = 0;
-    for (const DocumentPiece& piece : batch.pieces) {
-      TokenSink& out = sink(piece.split);
-      const auto bytes = static_cast<int64_t>(piece.text_end - text_begin);
-      INGOT_RETURN_IF_ERROR(out.Append(std::span(batch.ids).subspan(ids_begin, piece.ids_end - ids_begin)));
-      out.AddTextBytes(bytes);
-      if (piece.ends_document) INGOT_RETURN_IF_ERROR(out.EndDocument());
-      Count(piece, bytes, static_cast<int64_t>(piece.ids_end - ids_begin));
-      text_begin = piece.text_end;
-      ids_begin = piece.ids_end;
-    }
+    INGOT_RETURN_IF_ERROR(
+        ForEachPiece(batch, [&](const DocumentPiece& piece, std::span<const int32_t> ids, int64_t bytes) {
+          Count(piece, bytes, static_cast<int64_t>(ids.size()));
+          return sink(piece.split).Take(ids, bytes, piece.ends_document);
+        }));
     progress_.input_bytes_read = batch.input_bytes_read;
     if (options_.progress) options_.progress(progress_);
     return absl::OkStatus();
@@ -90,10 +74,7 @@ class BuildPass {
 
   void Count(const DocumentPiece& piece, int64_t bytes, int64_t ids) {
     const int64_t documents = piece.ends_document ? 1 : 0;
-    SourceEntry& source = sources_[piece.source];
-    source.documents += documents;
-    source.tokens += ids + documents;
-    source.text_bytes += bytes;
+    sources_[piece.source].Add(documents, ids + documents, bytes);
     progress_.documents += documents;
     progress_.tokens += ids + documents;
     progress_.text_bytes += bytes;
@@ -119,6 +100,8 @@ bool SplitsAreFair(const DatasetManifest& manifest, double validation_fraction) 
   return true;
 }
 
+}  // namespace
+
 absl::Status CopyTokenizer(const std::string& from, const std::string& to, DatasetManifest& manifest) {
   INGOT_RETURN_IF_ERROR(CreateDirectories(JoinPath(to, "tokenizer")));
   for (const char* name : kTokenizerFiles) {
@@ -135,6 +118,8 @@ absl::Status CopyTokenizer(const std::string& from, const std::string& to, Datas
   }
   return SyncDirectory(JoinPath(to, "tokenizer"));
 }
+
+namespace {
 
 absl::Status BuildSplits(const BuildOptions& options, const TextEncoder& encoder, const std::string& directory,
                          DatasetManifest& manifest) {

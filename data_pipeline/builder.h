@@ -26,6 +26,9 @@ struct TextEncoder {
 // The tokenizer of DIRECTORY; an error if it has no <|endoftext|>.
 absl::StatusOr<TextEncoder> LoadTextEncoder(const std::string& directory);
 
+// Copies tokenizer.json of the directory FROM and its companions to TO/tokenizer and puts them into `manifest`.
+absl::Status CopyTokenizer(const std::string& from, const std::string& to, DatasetManifest& manifest);
+
 struct BuildProgress {
   bool second_pass = false;                        // the validation split is being cut from the tail
   uint64_t input_bytes = 0, input_bytes_read = 0;  // on disk

@@ -8,12 +8,9 @@
 #include "core/base/status_macros.h"
 #include "core/base/threads.h"
 #include "data_pipeline/dataset_state.h"
+#include "data_pipeline/streaming/growing_stream.h"
 
 namespace ingot {
-namespace {
-
-// Datasets up to this size have their checksums compared when opened: it takes a fraction of a second.
-constexpr int64_t kCheckedWhenOpened = int64_t{1} << 30;
 
 absl::Status CheckShard(const Shard& shard, const ShardEntry& entry, const DatasetManifest& manifest) {
   const ShardInfo& info = shard.info();
@@ -21,11 +18,17 @@ absl::Status CheckShard(const Shard& shard, const ShardEntry& entry, const Datas
                     info.vocabulary == manifest.vocabulary && info.end_of_text == manifest.end_of_text &&
                     static_cast<int64_t>(shard.bytes().size()) == entry.file.bytes;
   if (same) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(shard.path(), ": ", info.tokens, " tokens, ", info.documents,
-                                          " documents, vocabulary ", info.vocabulary, ", not as dataset.json says (",
-                                          entry.tokens, ", ", entry.documents, ", ", manifest.vocabulary,
-                                          "); build the dataset again with 'ingot data build'"));
+  const char* const name = manifest.stream ? kStreamManifest : "dataset.json";
+  return absl::DataLossError(absl::StrCat(
+      shard.path(), ": ", info.tokens, " tokens, ", info.documents, " documents, vocabulary ", info.vocabulary,
+      ", not as ", name, " says (", entry.tokens, ", ", entry.documents, ", ", manifest.vocabulary, "); ",
+      manifest.stream ? "remove the directory to tokenize again" : "build the dataset again with 'ingot data build'"));
 }
+
+namespace {
+
+// Datasets up to this size have their checksums compared when opened: it takes a fraction of a second.
+constexpr int64_t kCheckedWhenOpened = int64_t{1} << 30;
 
 absl::Status OpenSplit(const DatasetManifest& manifest, Split split, const std::string& directory,
                        TokenStream& stream) {
@@ -60,6 +63,11 @@ absl::Status CompareChecksums(const DatasetState& state) {
 }
 
 }  // namespace
+
+const TokenStream& DatasetState::stream(Split split) const {
+  if (growing != nullptr && split == Split::kTraining) return growing->stream();
+  return streams[static_cast<size_t>(split)];
+}
 
 void TokenStream::Add(Shard shard) {
   first_tokens_.push_back(first_tokens_.back() + shard.info().tokens);

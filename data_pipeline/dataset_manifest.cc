@@ -71,6 +71,17 @@ Json ToJson(const DocumentCounts& counts) {
           {"invalid_utf8_documents", counts.invalid_utf8_documents}};
 }
 
+Json ToJson(const StreamProgress& stream) {
+  Json files = Json::array();
+  for (const StreamFile& file : stream.files) {
+    files.push_back({{"bytes", file.bytes}, {"modified_nanoseconds", file.modified_nanoseconds}, {"done", file.done}});
+  }
+  return {{"complete", stream.complete},
+          {"rules", stream.rules},
+          {"shard_tokens", stream.shard_tokens},
+          {"files", std::move(files)}};
+}
+
 Json ToJson(const DatasetManifest& manifest) {
   Json tokenizer = {{"vocabulary", manifest.vocabulary},
                     {"end_of_text", manifest.end_of_text},
@@ -93,15 +104,17 @@ Json ToJson(const DatasetManifest& manifest) {
     options["curation"] = ToJson(manifest.options.curation);
     counts["curation"] = CurationJson(manifest.counts.curation);
   }
-  return {{"format", manifest.format},
-          {"version", kVersion},
-          {"tokenizer", std::move(tokenizer)},
-          {"options", std::move(options)},
-          {"validation_is_tail", manifest.validation_is_tail},
-          {"training", ToJson(manifest.split(Split::kTraining))},
-          {"validation", ToJson(manifest.split(Split::kValidation))},
-          {"counts", std::move(counts)},
-          {"sources", std::move(sources)}};
+  Json json = {{"format", manifest.format},
+               {"version", kVersion},
+               {"tokenizer", std::move(tokenizer)},
+               {"options", std::move(options)},
+               {"validation_is_tail", manifest.validation_is_tail},
+               {"training", ToJson(manifest.split(Split::kTraining))},
+               {"validation", ToJson(manifest.split(Split::kValidation))},
+               {"counts", std::move(counts)},
+               {"sources", std::move(sources)}};
+  if (manifest.stream) json["stream"] = ToJson(*manifest.stream);
+  return json;
 }
 
 // A JSON value that knows where it stands, so that a wrong or missing field is named: "dataset.json: training.tokens".
@@ -246,6 +259,23 @@ absl::Status ReadOptions(const Field& field, DatasetManifest& manifest) {
   return field.Read("validation_fraction", manifest.validation_fraction);
 }
 
+absl::Status ReadStreamFile(const Field& field, StreamFile& file) {
+  INGOT_RETURN_IF_ERROR(field.Read("bytes", file.bytes));
+  INGOT_RETURN_IF_ERROR(field.Read("modified_nanoseconds", file.modified_nanoseconds));
+  return field.Read("done", file.done);
+}
+
+absl::Status ReadStream(const Field& root, DatasetManifest& manifest) {
+  INGOT_ASSIGN_OR_RETURN(const Field field, root.At("stream"));
+  StreamProgress& stream = manifest.stream.emplace();
+  INGOT_RETURN_IF_ERROR(field.Read("complete", stream.complete));
+  INGOT_RETURN_IF_ERROR(field.Read("rules", stream.rules));
+  INGOT_RETURN_IF_ERROR(field.Read("shard_tokens", stream.shard_tokens));
+  INGOT_RETURN_IF_ERROR(field.ReadList("files", stream.files, ReadStreamFile));
+  if (stream.files.size() == manifest.sources.size()) return absl::OkStatus();
+  return field.Wrong(absl::StrCat(manifest.sources.size(), " files, one a source"));
+}
+
 absl::StatusOr<DatasetManifest> FromJson(const Field& root) {
   DatasetManifest manifest;
   int64_t version = 0;
@@ -265,11 +295,24 @@ absl::StatusOr<DatasetManifest> FromJson(const Field& root) {
   INGOT_ASSIGN_OR_RETURN(const Field counts, root.At("counts"));
   INGOT_RETURN_IF_ERROR(ReadCounts(counts, manifest.counts));
   INGOT_RETURN_IF_ERROR(root.ReadList("sources", manifest.sources, ReadSource));
+  if (root.Has("stream")) INGOT_RETURN_IF_ERROR(ReadStream(root, manifest));
   return manifest;
 }
 
 std::string ChecksumLine(const std::string& text) {
   return absl::StrFormat("%08x\n", Crc32c(text.data(), text.size()));
+}
+
+absl::StatusOr<DatasetManifest> ReadStreamManifest(const std::string& path) {
+  INGOT_ASSIGN_OR_RETURN(const std::string contents, ReadFile(path));
+  const size_t line = contents.find('\n') + 1;
+  const std::string text = contents.substr(line);
+  if (contents.substr(0, line) != ChecksumLine(text)) {
+    return absl::DataLossError(absl::StrCat(path, ": its checksum is ", absl::StripAsciiWhitespace(ChecksumLine(text)),
+                                            ", not as its first line says; remove the directory to tokenize again"));
+  }
+  INGOT_ASSIGN_OR_RETURN(const Json json, ParseOrderedJson(text, path));
+  return FromJson(Field(json, absl::StrCat(path, ": ")));
 }
 
 }  // namespace
@@ -288,14 +331,16 @@ nlohmann::ordered_json CurationJson(const CurationCounts& counts) {
 absl::Status WriteManifest(const DatasetManifest& manifest, const std::string& directory) {
   // Paths come from the command line and need not be UTF-8.
   const std::string text = ToJson(manifest).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (manifest.stream) return WriteFileAtomically(JoinPath(directory, kStreamManifest), ChecksumLine(text) + text);
   const std::string path = JoinPath(directory, manifest.format == kDatasetFormat ? kFileName : kForeignFileName);
   INGOT_RETURN_IF_ERROR(WriteFileAtomically(path, text));
   return WriteFileAtomically(path + kChecksumEnding, ChecksumLine(text));
 }
 
 absl::StatusOr<DatasetManifest> ReadManifest(const std::string& directory) {
-  const std::string path = JoinPath(directory, kFileName);
+  const std::string path = JoinPath(directory, kFileName), stream = JoinPath(directory, kStreamManifest);
   if (!FileExists(path)) {
+    if (FileExists(stream)) return ReadStreamManifest(stream);
     return absl::NotFoundError(absl::StrCat(directory, ": not a dataset: it has no ", kFileName,
                                             "; expected a directory made by 'ingot data build'"));
   }

@@ -2,6 +2,7 @@
 // The opened shards behind a Dataset: one stream of tokens a split.
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,13 +42,19 @@ class TokenStream {
   std::vector<int64_t> first_tokens_ = {0};  // of each shard, and the total
 };
 
+// An error unless `shard` is what `entry` of `manifest` says.
+absl::Status CheckShard(const Shard& shard, const ShardEntry& entry, const DatasetManifest& manifest);
+
+class GrowingStream;
+
 struct DatasetState {
   std::string directory;
   DatasetManifest manifest;
   uint64_t fingerprint = 0;
-  std::array<TokenStream, 2> streams;  // by Split
+  std::array<TokenStream, 2> streams;      // by Split
+  std::shared_ptr<GrowingStream> growing;  // where raw documents are still being tokenized: the training split
 
-  const TokenStream& stream(Split split) const { return streams[static_cast<size_t>(split)]; }
+  const TokenStream& stream(Split split) const;
 };
 
 }  // namespace ingot

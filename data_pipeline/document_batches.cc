@@ -22,6 +22,16 @@ size_t TailCut(absl::string_view text, size_t at) {
 
 }  // namespace
 
+void EncodePieces(const std::function<void(absl::string_view, std::vector<int32_t>&)>& encode, DocumentBatch& batch) {
+  batch.ids.clear();
+  size_t begin = 0;
+  for (DocumentPiece& piece : batch.pieces) {
+    encode(absl::string_view(batch.text).substr(begin, piece.text_end - begin), batch.ids);
+    piece.ids_end = batch.ids.size();
+    begin = piece.text_end;
+  }
+}
+
 DocumentBatches::DocumentBatches(std::unique_ptr<DocumentReader> reader, const SplitRule& rule, size_t batch_bytes,
                                  bool may_cut_documents)
     : reader_(std::move(reader)), rule_(rule), batch_bytes_(batch_bytes), may_cut_documents_(may_cut_documents) {}

@@ -1,7 +1,9 @@
 #pragma once
 // Batches: documents in pieces of bounded size for the threads of the builder, each marked with its split.
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,6 +38,24 @@ struct DocumentBatch {
   std::vector<int32_t> ids;
   uint64_t input_bytes_read = 0;
 };
+
+// Fills `ids` with those of the pieces' texts; encode(text, ids) appends them.
+void EncodePieces(const std::function<void(absl::string_view, std::vector<int32_t>&)>& encode, DocumentBatch& batch);
+
+// Calls take(piece, ids, bytes of text) for each piece in order, until one returns an error.
+template <typename Take>
+absl::Status ForEachPiece(const DocumentBatch& batch, const Take& take) {
+  size_t text_begin = 0, ids_begin = 0;
+  for (const DocumentPiece& piece : batch.pieces) {
+    const auto ids = std::span(batch.ids).subspan(ids_begin, piece.ids_end - ids_begin);
+    if (absl::Status taken = take(piece, ids, static_cast<int64_t>(piece.text_end - text_begin)); !taken.ok()) {
+      return taken;
+    }
+    text_begin = piece.text_end;
+    ids_begin = piece.ids_end;
+  }
+  return absl::OkStatus();
+}
 
 class DocumentBatches {
  public:

@@ -62,7 +62,7 @@ absl::StatusOr<bool> DocumentReader::OpenNextFile() {
   if (source_ != nullptr) finished_bytes_ += source_->bytes_consumed();
   source_.reset();
   if (next_file_ == files_.size()) {
-    if (counts_.documents > 0) return false;
+    if (counts_.documents > 0 || takes_empty_input_) return false;
     return NoText();
   }
   const std::string& path = files_[next_file_++];

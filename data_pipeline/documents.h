@@ -23,8 +23,10 @@ class DocumentReader {
                                                               const DocumentOptions& options);
 
   // The next document that is not left out replaces `text`; false when there is no more. No document in all the input is
-  // an error.
+  // an error unless TakeEmptyInput() was called.
   absl::StatusOr<bool> Next(std::string& text);
+
+  void TakeEmptyInput() { takes_empty_input_ = true; }
 
   const DocumentCounts& counts() const { return counts_; }
   const std::vector<std::string>& files() const { return files_; }
@@ -43,6 +45,7 @@ class DocumentReader {
   DocumentCounts counts_;
   std::vector<std::string> files_;
   size_t next_file_ = 0;
+  bool takes_empty_input_ = false;
   std::unique_ptr<DocumentSource> source_;
   std::unique_ptr<Curator> curator_;  // null where nothing is left out
   uint64_t input_bytes_ = 0, finished_bytes_ = 0;

@@ -29,6 +29,7 @@ class ShardLoader : public Loader {
   void Start(int64_t first, int64_t stride, int64_t run) override;
   const TokenBatch& Next() override;
   absl::Status status() const override;
+  void set_on_growth(std::function<void()> on_growth) override { on_growth_ = std::move(on_growth); }
   double seconds_waited() const override { return seconds_waited_; }
 
  private:
@@ -39,12 +40,15 @@ class ShardLoader : public Loader {
   absl::Status Damaged(size_t source, absl::string_view fault) const;
   void Stop();
   void ReadAhead(int64_t first, int64_t stride, int64_t run);
+  void WaitFor(int64_t number, std::unique_lock<std::mutex>& lock);
 
   const std::vector<Dataset> sources_;
   const RowPlan rows_;
   const LoaderPlan plan_;
   const RowMaker maker_;
 
+  mutable std::mutex growing_;  // raw documents: held by Read()
+  std::function<void()> on_growth_;
   std::thread thread_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -78,7 +82,10 @@ absl::Status ShardLoader::CheckIds(size_t source, int64_t b, const TokenBatch& b
 absl::Status ShardLoader::Read(int64_t first, TokenBatch& batch) const {
   INGOT_CHECK(first >= 0, "sequence %lld", static_cast<long long>(first));
   maker_.Prepare(batch);
+  std::unique_lock growing(growing_, std::defer_lock);
+  if (rows_.grows()) growing.lock();
   for (int64_t b = 0; b < plan_.B; ++b) {
+    INGOT_RETURN_IF_ERROR(rows_.Await(first + b));
     const RowPlan::Row row = rows_.At(first + b);
     if (const absl::Status made = maker_.Make(row, b, batch); !made.ok()) return Damaged(row.source, made.message());
     INGOT_RETURN_IF_ERROR(CheckIds(row.source, b, batch));
@@ -92,7 +99,9 @@ void ShardLoader::Stop() {
     stop_ = true;
     changed_.notify_all();
   }
+  rows_.Interrupt(true);
   if (thread_.joinable()) thread_.join();
+  rows_.Interrupt(false);
 }
 
 void ShardLoader::Start(int64_t first, int64_t stride, int64_t run) {
@@ -126,6 +135,14 @@ void ShardLoader::ReadAhead(int64_t first, int64_t stride, int64_t run) {
   }
 }
 
+void ShardLoader::WaitFor(int64_t number, std::unique_lock<std::mutex>& lock) {
+  const auto come = [&] { return produced_ > number || !status_.ok(); };
+  for (int64_t grown = rows_.grown(); !changed_.wait_for(lock, std::chrono::seconds(1), come);) {
+    if (on_growth_ && rows_.grown() > grown) on_growth_();
+    grown = rows_.grown();
+  }
+}
+
 const TokenBatch& ShardLoader::Next() {
   INGOT_CHECK(thread_.joinable(), "Next() before Start()");
   std::unique_lock lock(mutex_);
@@ -133,7 +150,7 @@ const TokenBatch& ShardLoader::Next() {
   changed_.notify_all();
   if (produced_ <= number) {
     const auto before = std::chrono::steady_clock::now();
-    changed_.wait(lock, [&] { return produced_ > number || !status_.ok(); });
+    WaitFor(number, lock);
     seconds_waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
   }
   TokenBatch& batch = ring_[static_cast<size_t>(number % kRing)];

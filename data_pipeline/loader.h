@@ -2,6 +2,7 @@
 // Loader: batches of token sequences in an order that is a pure function of (seed, plan, global index), so any index is
 // reached in O(1) and every number of ranks sees the same global stream. docs/data.md states the function.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -56,12 +57,12 @@ class Loader {
   static absl::StatusOr<std::unique_ptr<Loader>> Create(Dataset dataset, const LoaderPlan& plan);
   virtual ~Loader() = default;
 
-  // Sequences of one epoch, of all sources.
+  // Sequences of one epoch, of all sources but raw documents, of which nobody knows yet how many there are.
   virtual int64_t windows() const = 0;
   // What each source gives to the first `sequences`.
   struct Share {
     int64_t sequences = 0;  // drawn from it
-    int64_t rows = 0;       // of one of its epochs
+    int64_t rows = 0;       // of one of its epochs; 0: not known
     double epochs() const { return rows > 0 ? static_cast<double>(sequences) / static_cast<double>(rows) : 0; }
   };
   virtual std::vector<Share> Shares(int64_t sequences) const = 0;
@@ -80,6 +81,8 @@ class Loader {
   virtual const TokenBatch& Next() = 0;
   // Why the stream ended; OK while it runs.
   virtual absl::Status status() const = 0;
+  // Raw documents: called by Next() about once a second while it waits and more of them are tokenized meanwhile.
+  virtual void set_on_growth(std::function<void()> on_growth) = 0;
   // Seconds that Next() has waited for data so far.
   virtual double seconds_waited() const = 0;
 };

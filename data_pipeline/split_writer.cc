@@ -9,7 +9,8 @@
 namespace ingot {
 
 absl::Status SplitWriter::OpenShard() {
-  const std::string name = absl::StrFormat("%s-%05d.shard", Name(options_.split), entry_.shards.size());
+  const std::string name =
+      absl::StrFormat("%s-%05d.shard", Name(options_.split), options_.first_shard + entry_.shards.size());
   entry_.shards.push_back({.file = {.name = name}});
   INGOT_ASSIGN_OR_RETURN(
       shard_, ShardWriter::Create(JoinPath(options_.directory, name), options_.vocabulary, options_.end_of_text));

@@ -6,6 +6,12 @@
 
 namespace ingot {
 
+absl::Status TokenSink::Take(std::span<const int32_t> ids, int64_t text_bytes, bool ends_document) {
+  INGOT_RETURN_IF_ERROR(Append(ids));
+  AddTextBytes(text_bytes);
+  return ends_document ? EndDocument() : absl::OkStatus();
+}
+
 absl::StatusOr<TokenSinks> OpenTokenSinks(const std::string& format, SinkOptions options) {
   TokenSinks sinks;
   for (const Split split : kSplits) {

@@ -17,6 +17,7 @@ struct SinkOptions {
   int64_t vocabulary = 0;  // every id is below
   int32_t end_of_text = 0;
   int64_t shard_tokens = 0;  // of one file, where the format has several
+  size_t first_shard = 0;    // number of the first file of a dataset
 };
 
 class TokenSink {
@@ -32,6 +33,8 @@ class TokenSink {
 
   // Counts text whose ids were appended.
   void AddTextBytes(int64_t bytes) { entry_.text_bytes += bytes; }
+  // A piece of a document: its ids, and how much text they stand for.
+  absl::Status Take(std::span<const int32_t> ids, int64_t text_bytes, bool ends_document);
   // Counts so far; files are complete after Finish().
   const SplitEntry& entry() const { return entry_; }
 

@@ -66,7 +66,7 @@ absl::Status VerifySplitEnd(const std::string& directory, const SplitEntry& spli
 absl::StatusOr<VerifyReport> VerifyDirectory(const std::string& directory, int threads) {
   INGOT_ASSIGN_OR_RETURN(const DatasetManifest manifest, ReadManifest(directory));
   INGOT_RETURN_IF_ERROR(VerifyTokenizer(directory, manifest));
-  VerifyReport report = {.files = 2 + static_cast<int64_t>(manifest.tokenizer_files.size())};
+  VerifyReport report = {.files = (manifest.stream ? 1 : 2) + static_cast<int64_t>(manifest.tokenizer_files.size())};
   for (const FileEntry& file : manifest.tokenizer_files) report.bytes += file.bytes;
   std::vector<const ShardEntry*> shards;
   for (const SplitEntry& split : manifest.splits) {

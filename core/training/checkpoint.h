@@ -13,6 +13,7 @@
 #include "core/model/dims.h"
 #include "core/model/parameter_table.h"
 #include "core/training/spike_policy.h"
+#include "data_pipeline/streaming/growing_stream.h"
 
 namespace ingot {
 
@@ -26,6 +27,8 @@ struct TrainingState {
   std::string config;                // the resolved RunConfig as text
   std::string environment;           // BLAS, instruction set, version: what the bits depend on
   SpikeMemory spikes = {};           // what its policy remembers
+  // Of each source of raw documents: what was read of it, or ahead, by tokens and their hash.
+  std::vector<StreamMark> raw_documents = {};
 };
 
 struct OptimizerTensors {

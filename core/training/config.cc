@@ -19,7 +19,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 // A run may go on with another value of these: they shape neither the model nor the stream of data.
-constexpr std::array<const char*, 18> kMayChange = {"training.steps",          "validation.every",
+constexpr std::array<const char*, 22> kMayChange = {"training.steps",          "validation.every",
                                                     "validation.tokens",       "checkpoint.every",
                                                     "checkpoint.keep_last",    "checkpoint.keep_every",
                                                     "training.deadline_scale", "checkpoint.background",
@@ -27,7 +27,10 @@ constexpr std::array<const char*, 18> kMayChange = {"training.steps",          "
                                                     "spikes.policy",           "spikes.loss_z",
                                                     "spikes.norm_factor",      "spikes.max_skips",
                                                     "spikes.max_rollbacks",    "spikes.margin_steps",
-                                                    "parallel.zero",           "parallel.compare_every"};
+                                                    "parallel.zero",           "parallel.compare_every",
+                                                    "data.raw.input",          "data.raw.tokenizer",
+                                                    "data.raw.cache",          "data.raw.threads"};
+constexpr int64_t kRawShuffleTokens = int64_t{1} << 24;
 
 // Protobuf's text format leaves defaults out; setting every field to its own value brings them in.
 void WriteOutDefaults(Message& message) {
@@ -39,6 +42,8 @@ void WriteOutDefaults(Message& message) {
       for (int n = 0; n < reflection->FieldSize(message, field); ++n) {
         WriteOutDefaults(*reflection->MutableRepeatedMessage(&message, field, n));
       }
+    } else if (field->message_type() == RawConfig::descriptor() && !reflection->HasField(message, field)) {
+      continue;  // its presence means something
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       WriteOutDefaults(*reflection->MutableMessage(&message, field));
     } else if (!reflection->HasField(message, field)) {
@@ -49,7 +54,17 @@ void WriteOutDefaults(Message& message) {
   }
 }
 
-// `[a, b]`: the elements of a repeated field. Where data lies does not count: its fingerprint does.
+// Where data lies does not count: its fingerprint does.
+void ForgetPlaces(SourceConfig& source) {
+  source.clear_path();
+  if (!source.has_raw()) return;
+  source.mutable_raw()->clear_input();
+  source.mutable_raw()->clear_tokenizer();
+  source.mutable_raw()->clear_cache();
+  source.mutable_raw()->clear_threads();
+}
+
+// `[a, b]`: the elements of a repeated field.
 std::string ListText(const Message& message, const FieldDescriptor& field) {
   std::vector<std::string> elements;
   for (int i = 0; i < message.GetReflection()->FieldSize(message, &field); ++i) {
@@ -61,8 +76,7 @@ std::string ListText(const Message& message, const FieldDescriptor& field) {
     const Message& element = message.GetReflection()->GetRepeatedMessage(message, &field, i);
     const std::unique_ptr<Message> copy(element.New());
     copy->CopyFrom(element);
-    const FieldDescriptor* path = copy->GetDescriptor()->FindFieldByName("path");
-    if (path != nullptr) copy->GetReflection()->ClearField(copy.get(), path);
+    if (copy->GetDescriptor() == SourceConfig::descriptor()) ForgetPlaces(static_cast<SourceConfig&>(*copy));
     text = copy->ShortDebugString();
   }
   return absl::StrCat("[", absl::StrJoin(elements, ", "), "]");
@@ -91,13 +105,15 @@ void AppendDifferences(const Message& stored, const Message& now, const std::str
 }
 
 void AppendMissingData(const DataConfig& data, std::vector<std::string>& problems) {
-  const auto check = [&](const std::string& field, const std::string& path) {
-    if (DirectoryExists(path)) return;
+  const auto check = [&](const std::string& field, const std::string& path, bool raw) {
+    if (raw || DirectoryExists(path)) return;
     problems.push_back(absl::StrCat(field, ": expected a directory made by `ingot data build`, found ",
                                     path.empty() ? "nothing" : path, path.empty() ? "" : ", which is none"));
   };
-  if (data.source().empty()) check("data.path", data.path());
-  for (int i = 0; i < data.source_size(); ++i) check(absl::StrCat("data.source[", i, "].path"), data.source(i).path());
+  if (data.source().empty()) check("data.path", data.path(), data.has_raw());
+  for (int i = 0; i < data.source_size(); ++i) {
+    check(absl::StrCat("data.source[", i, "].path"), data.source(i).path(), data.source(i).has_raw());
+  }
 }
 
 }  // namespace
@@ -119,6 +135,7 @@ absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<
     if (!status.ok()) problems.emplace_back(status.message());
   }
   SetDefaultPrecision(device, config);
+  SetDefaultOrder(config);
   for (std::string& problem : ConfigProblems(config, device)) problems.push_back(std::move(problem));
   if (needs_data) AppendMissingData(config.data(), problems);
   INGOT_RETURN_IF_ERROR(ProblemsStatus(problems));
@@ -176,6 +193,16 @@ ModelDims DimsOf(const RunConfig& config) {
   dims.norm_eps = model.norm_eps();
   dims.rope_theta = model.rope_theta();
   return dims;
+}
+
+bool HasRawDocuments(const DataConfig& data) {
+  return data.has_raw() || std::any_of(data.source().begin(), data.source().end(),
+                                       [](const SourceConfig& source) { return source.has_raw(); });
+}
+
+void SetDefaultOrder(RunConfig& config) {
+  if (!HasRawDocuments(config.data()) || config.data().has_shuffle_tokens()) return;
+  config.mutable_data()->set_shuffle_tokens(kRawShuffleTokens);
 }
 
 void SetDefaultPrecision(Device device, RunConfig& config) {

@@ -15,7 +15,8 @@ namespace ingot {
 // Reads the file, applies `settings` ("path.to.field=value", strings and enum values also without quotes) in order,
 // and checks everything. An error lists all problems, one a line: where (file, line and column, or the setting),
 // what was expected, what was found. `needs_data`: a data.path that is no directory is a problem too.
-// precision.compute, where it is not given, becomes what `device` is usually run in.
+// precision.compute and data.shuffle_tokens, where they are not given, become what `device` is usually run in and what
+// raw documents need.
 absl::StatusOr<RunConfig> LoadConfig(const std::string& path, const std::vector<std::string>& settings, bool needs_data,
                                      Device device = Device::kCpu);
 
@@ -31,6 +32,11 @@ std::vector<std::string> ConfigProblems(const RunConfig& config, Device device =
 
 // fp32 on the CPU, bf16 on CUDA, unless the configuration says something.
 void SetDefaultPrecision(Device device, RunConfig& config);
+
+// data.shuffle_tokens for raw documents, unless the configuration says something.
+void SetDefaultOrder(RunConfig& config);
+// Whether raw documents are tokenized while the run trains.
+bool HasRawDocuments(const DataConfig& data);
 
 // One error for a list of problems; OK if it is empty.
 absl::Status ProblemsStatus(const std::vector<std::string>& problems);

@@ -70,19 +70,49 @@ void CheckTokens(const RunConfig& config, Checker& check) {
                           B * T, ", found ", tokens));
 }
 
+void CheckRaw(const std::string& place, const RawConfig& raw, Checker& check) {
+  check.Rule(raw.input_size() > 0, place + ".input: expected files, directories or patterns, found nothing");
+  check.Rule(!raw.tokenizer().empty(), place + ".tokenizer: expected a directory with tokenizer.json, found nothing");
+  check.Real((place + ".validation_fraction").c_str(), raw.validation_fraction(), 0, false, 0.5, false);
+  check.Whole((place + ".min_bytes").c_str(), raw.min_bytes(), 0, int64_t{1} << 40);
+  check.Whole((place + ".max_bytes").c_str(), raw.max_bytes(), 0, int64_t{1} << 40);
+  check.Whole((place + ".threads").c_str(), raw.threads(), 1, 1024);
+}
+
+void CheckSource(const std::string& place, const SourceConfig& source, Checker& check) {
+  check.Rule(!source.path().empty() || source.has_raw(), place + ".path: expected a directory, found nothing");
+  check.Rule(source.path().empty() || !source.has_raw(), place + ".path: expected nothing beside raw, found both");
+  check.Real((place + ".weight").c_str(), source.weight(), 0, false, 1e300, false);
+  check.Real((place + ".max_epochs").c_str(), source.max_epochs(), 0, false, 1e300, false);
+  if (!source.has_raw()) return;
+  CheckRaw(place + ".raw", source.raw(), check);
+  check.Rule(source.max_epochs() == 0,
+             place + ".max_epochs: expected 0 beside raw documents, of which nobody knows yet how many there are");
+}
+
+// Raw documents: what cannot be known before all of them have been read.
+void CheckRawOrder(const RunConfig& config, Checker& check) {
+  if (!HasRawDocuments(config.data())) return;
+  check.Rule(config.data().shuffle_tokens() > 0,
+             "data.shuffle_tokens: expected above 0 with raw documents: the order is drawn inside blocks, found 0");
+  check.Rule(config.validation().tokens() > 0,
+             "validation.tokens: expected above 0 with raw documents, found 0, the whole split");
+}
+
 void CheckData(const DataConfig& data, Checker& check) {
   check.Real("data.fim_rate", data.fim_rate(), 0, false, 1, false);
   check.Real("data.fim_spm_rate", data.fim_spm_rate(), 0, false, 1, false);
   check.Whole("data.shuffle_tokens", data.shuffle_tokens(), 0, int64_t{1} << 50);
   check.Rule(data.path().empty() || data.source().empty(),
              "data.path: expected nothing beside data.source, found both; name the dataset as a source");
+  check.Rule(!data.has_raw() || (data.path().empty() && data.source().empty()),
+             "data.raw: expected nothing beside data.path or data.source, found both; name the documents as a source");
+  if (data.has_raw()) CheckRaw("data.raw", data.raw(), check);
   check.Rule(data.stage().empty() || !data.source().empty(), "data.stage: expected data.source, whose weights it sets");
   double sum = 0;
   for (int i = 0; i < data.source_size(); ++i) {
     const std::string place = absl::StrCat("data.source[", i, "]");
-    check.Rule(!data.source(i).path().empty(), place + ".path: expected a directory, found nothing");
-    check.Real((place + ".weight").c_str(), data.source(i).weight(), 0, false, 1e300, false);
-    check.Real((place + ".max_epochs").c_str(), data.source(i).max_epochs(), 0, false, 1e300, false);
+    CheckSource(place, data.source(i), check);
     sum += data.source(i).weight();
   }
   check.Rule(data.source().empty() || sum > 0, "data.source: expected a weight above 0");
@@ -150,6 +180,7 @@ std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) 
   CheckPrecision(config, device, check);
   CheckTokens(config, check);
   CheckData(config.data(), check);
+  CheckRawOrder(config, check);
   CheckOptimizer(config.optimizer(), check);
   CheckSchedule(config, check);
   CheckSpikes(config, check);

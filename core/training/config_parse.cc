@@ -180,8 +180,9 @@ absl::Status ApplySetting(RunConfig& config, const std::string& setting) {
   for (size_t i = 0; i < path.size(); ++i) {
     const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName(path[i]);
     if (field == nullptr) return absl::InvalidArgumentError(place + UnknownField(*message->GetDescriptor(), path[i]));
-    // A list takes one more element: data.source={path:"a"}.
-    const bool inner = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_repeated();
+    // A list takes one more element: data.source={path:"a"}; a group may be given as a whole: data.raw={input:"a"}.
+    const bool whole = i + 1 == path.size() && absl::StartsWith(value, "{");
+    const bool inner = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_repeated() && !whole;
     if (inner != (i + 1 < path.size())) {
       return absl::InvalidArgumentError(absl::StrCat(
           place, "\"", path[i], "\" ", inner ? "is a group of fields: name one of them" : "has no fields"));

@@ -58,13 +58,15 @@ absl::Status MetricsLog::Record(const TrainingRecord& record) {
                                        {"mfu", record.mfu},
                                        {"seconds", record.seconds},
                                        {"data_wait_seconds", record.data_wait_seconds},
+                                       {"data_wait_share", record.data_wait_share()},
                                        {"save_stall_seconds", record.save_stall_seconds}};
   INGOT_RETURN_IF_ERROR(WriteLine(line.dump()));
   return events_.Write(record.step, {{"train/loss", record.loss},
                                      {"train/lr", record.learning_rate},
                                      {"train/grad_norm", record.gradient_norm},
                                      {"speed/tokens_per_second", record.tokens_per_second},
-                                     {"speed/mfu", record.mfu}});
+                                     {"speed/mfu", record.mfu},
+                                     {"speed/data_wait_share", record.data_wait_share()}});
 }
 
 absl::Status MetricsLog::Record(const ValidationRecord& record) {

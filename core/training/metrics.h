@@ -21,6 +21,8 @@ struct TrainingRecord {
   double seconds = 0;             // of this step
   double data_wait_seconds = 0;   // of it, spent waiting for the loader
   double save_stall_seconds = 0;  // before it, spent waiting for checkpoints
+
+  double data_wait_share() const { return seconds > 0 ? data_wait_seconds / seconds : 0; }  // of the step's time
 };
 
 struct ValidationRecord {

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
+#include "core/training/raw_sources.h"
 #include "data_pipeline/hash.h"
 #include "tokenizer/tokenizer.h"
 
@@ -91,13 +92,35 @@ int64_t TrainingData::tokens(Split split) const {
   return tokens;
 }
 
-absl::StatusOr<TrainingData> OpenData(const RunConfig& config) {
+std::vector<StreamMark> TrainingData::Marks() const {
+  std::vector<StreamMark> marks;
+  for (const Dataset& source : sources) {
+    if (source.state().growing != nullptr) marks.push_back(source.state().growing->mark());
+  }
+  return marks;
+}
+
+absl::Status TrainingData::Expect(const std::vector<StreamMark>& marks) const {
+  size_t next = 0;
+  for (const Dataset& source : sources) {
+    if (source.state().growing == nullptr) continue;
+    if (next == marks.size()) break;
+    INGOT_RETURN_IF_ERROR(source.state().growing->Expect(marks[next++]));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TrainingData> OpenData(const RunConfig& config, const RawPlace& place) {
   TrainingData data;
-  std::vector<std::string> paths;
-  for (const SourceConfig& source : config.data().source()) paths.push_back(source.path());
-  if (paths.empty()) paths.push_back(config.data().path());
-  for (const std::string& path : paths) {
-    INGOT_ASSIGN_OR_RETURN(Dataset dataset, Dataset::Open(path));
+  const std::vector<SourceConfig> sources = SourcesOf(config.data());
+  if (HasRawDocuments(config.data())) {
+    INGOT_ASSIGN_OR_RETURN(data.writers, StartWriters(config, place));
+    INGOT_RETURN_IF_ERROR(place.opened());
+  }
+  for (size_t i = 0; i < sources.size(); ++i) {
+    INGOT_ASSIGN_OR_RETURN(
+        Dataset dataset, sources[i].has_raw() ? OpenRawSource(config, static_cast<int>(i), place, data.writers[i].get())
+                                              : Dataset::Open(sources[i].path()));
     data.fingerprint =
         data.sources.empty() ? dataset.fingerprint() : CombineHash(Mix64(data.fingerprint), dataset.fingerprint());
     data.sources.push_back(std::move(dataset));
@@ -114,9 +137,9 @@ std::string MixtureText(const TrainingData& data, const RunConfig& config) {
   const int64_t total = SequencesOf(config);
   const std::vector<Loader::Share> shares = data.training->Shares(total);
   for (size_t i = 0; i < shares.size(); ++i) {
-    absl::StrAppendFormat(&text, "%s: %.1f %% of the sequences, %.2f epochs\n", data.sources[i].directory(),
+    absl::StrAppendFormat(&text, "%s: %.1f %% of the sequences, %s\n", data.sources[i].directory(),
                           100 * static_cast<double>(shares[i].sequences) / static_cast<double>(total),
-                          shares[i].epochs());
+                          shares[i].rows > 0 ? absl::StrFormat("%.2f epochs", shares[i].epochs()) : "raw documents");
   }
   return text;
 }

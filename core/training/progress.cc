@@ -31,9 +31,11 @@ void Progress::Show(const TrainingRecord& record) {
   const Clock::time_point now = Clock::now();
   if (!last && now - shown_ < (live_ ? Clock::duration(kLiveInterval) : Clock::duration(kPlainInterval))) return;
   shown_ = now;
+  const double waited = 100 * record.data_wait_share();
   const std::string line = absl::StrFormat(
-      "step %d/%d  loss %.4f  lr %.2e  grad norm %.3f  %.0f tokens/s  %.0f %% of peak  %s left", record.step, steps_,
+      "step %d/%d  loss %.4f  lr %.2e  grad norm %.3f  %.0f tokens/s  %.0f %% of peak%s  %s left", record.step, steps_,
       record.loss, record.learning_rate, record.gradient_norm, record.tokens_per_second, 100 * record.mfu,
+      waited >= 1 ? absl::StrFormat("  %.0f %% waiting for data", waited) : "",
       DurationText(seconds_per_step_ * static_cast<double>(steps_ - record.step)));
   // The live line is written over itself; \x1b[K removes what a longer one left.
   std::printf(live_ ? "\r%s\x1b[K" : "%s\n", line.c_str());

@@ -1,12 +1,6 @@
 #include "core/training/run_directory.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <utility>
-
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/file.h"
@@ -22,7 +16,7 @@ absl::Status CheckSameRun(const std::string& directory, const RunConfig& config)
   if (!FileExists(path)) {
     INGOT_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(directory));
     for (const std::string& name : names) {
-      if (name == kLock) continue;
+      if (name == kLock || absl::StartsWith(name, kTokenizedName)) continue;
       return absl::FailedPreconditionError(
           absl::StrCat(directory, ": expected an empty directory or one of an earlier start of this run (with ",
                        "config.textproto), found ", name, " in it; give another --output"));
@@ -47,23 +41,13 @@ absl::StatusOr<RunDirectory> RunDirectory::Open(const std::string& path, const R
   // Before the lock file, so that a folder of something else stays as it is; below once more, now that nobody else
   // can begin a run here.
   INGOT_RETURN_IF_ERROR(CheckSameRun(path, config));
-  const std::string lock_path = JoinPath(path, kLock);
-  const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock < 0) return absl::ErrnoToStatus(errno, absl::StrCat(lock_path, ": cannot create"));
-  RunDirectory directory(path, lock);
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(path, ": another process is training in it; wait for it to end"));
-  }
+  INGOT_ASSIGN_OR_RETURN(FileLock lock,
+                         FileLock::Take(JoinPath(path, kLock),
+                                        absl::StrCat(path, ": another process is training in it; wait for it to end")));
+  RunDirectory directory(path, std::move(lock));
   INGOT_RETURN_IF_ERROR(CheckSameRun(path, config));
   INGOT_RETURN_IF_ERROR(WriteFileAtomically(JoinPath(path, "config.textproto"), ConfigText(config)));
   return directory;
-}
-
-RunDirectory::RunDirectory(RunDirectory&& other) noexcept
-    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
-
-RunDirectory::~RunDirectory() {
-  if (lock_ >= 0) close(lock_);  // the lock goes with the descriptor, also when the process is killed
 }
 
 }  // namespace ingot

@@ -78,6 +78,27 @@ ordered_json SpikesJson(const SpikeMemory& spikes) {
           {"rollbacks", spikes.rollbacks}};
 }
 
+ordered_json MarksJson(const std::vector<StreamMark>& marks) {
+  ordered_json list = ordered_json::array();
+  for (const StreamMark& mark : marks) {
+    list.push_back({{"tokens", mark.tokens}, {"hash", absl::StrFormat("%016x", mark.hash)}});
+  }
+  return list;
+}
+
+absl::Status ReadMarks(const json& value, const std::string& path, std::vector<StreamMark>& marks) {
+  if (!value.is_array() || value.size() > kMaxEvents) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": raw_documents: expected an array, one element a source"));
+  }
+  for (const json& element : value) {
+    const StateReader reader(element, path + ": raw_documents.");
+    StreamMark& mark = marks.emplace_back();
+    INGOT_RETURN_IF_ERROR(reader.Count("tokens", mark.tokens));
+    INGOT_RETURN_IF_ERROR(reader.Hexadecimal("hash", mark.hash));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadSpikes(const json& value, const std::string& path, SpikeMemory& spikes) {
   const StateReader reader(value, path + ": spikes.");
   INGOT_RETURN_IF_ERROR(reader.Numbers("losses", spikes.losses));
@@ -92,15 +113,16 @@ absl::Status ReadSpikes(const json& value, const std::string& path, SpikeMemory&
 // 64-bit numbers beyond 2^53 do not survive other JSON readers, so the fingerprint is text. Doubles are written with as
 // many digits as bring the same bits back.
 std::string StateText(const TrainingState& state) {
-  const ordered_json value = {{"step", state.step},
-                              {"updates", state.updates},
-                              {"next_sequence", state.next_sequence},
-                              {"tokens", state.tokens},
-                              {"dataset_fingerprint", absl::StrFormat("%016x", state.dataset_fingerprint)},
-                              {"ranks", 1},
-                              {"config", state.config},
-                              {"environment", state.environment},
-                              {"spikes", SpikesJson(state.spikes)}};
+  ordered_json value = {{"step", state.step},
+                        {"updates", state.updates},
+                        {"next_sequence", state.next_sequence},
+                        {"tokens", state.tokens},
+                        {"dataset_fingerprint", absl::StrFormat("%016x", state.dataset_fingerprint)},
+                        {"ranks", 1},
+                        {"config", state.config},
+                        {"environment", state.environment},
+                        {"spikes", SpikesJson(state.spikes)}};
+  if (!state.raw_documents.empty()) value["raw_documents"] = MarksJson(state.raw_documents);
   return value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -118,6 +140,9 @@ absl::StatusOr<TrainingState> ReadStateFile(const std::string& path) {
   state.updates = state.step;
   if (value.contains("updates")) INGOT_RETURN_IF_ERROR(reader.Count("updates", state.updates));
   if (value.contains("spikes")) INGOT_RETURN_IF_ERROR(ReadSpikes(value["spikes"], path, state.spikes));
+  if (value.contains("raw_documents")) {
+    INGOT_RETURN_IF_ERROR(ReadMarks(value["raw_documents"], path, state.raw_documents));
+  }
   return state;
 }
 

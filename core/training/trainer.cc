@@ -165,6 +165,7 @@ absl::Status Trainer::Save() {
   if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Wait());  // what it reads may be what is collected into now
   INGOT_ASSIGN_OR_RETURN(const std::optional<OptimizerTensors> moments, host_state_.Collect(parallel_->plan()));
   if (!moments.has_value()) return absl::OkStatus();  // rank 0 writes
+  state_.raw_documents = data_.Marks();
   const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
   const CheckpointContents contents = {.dims = model_->dims(),
                                        .table = &model_->table(),

@@ -9,6 +9,7 @@
 #include "core/base/status_macros.h"
 #include "core/training/matmul_peak.h"
 #include "core/training/rank_fields.h"
+#include "core/training/raw_sources.h"
 #include "core/training/trainer.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cuda/runtime.h"
@@ -83,15 +84,17 @@ void PrintPlan(const RunConfig& config, Device device, const ParameterTable& tab
   if (const int64_t copied = CopiedAtSave(config, device, table); copied > 0) {
     plan.entries.push_back({"checkpoint being written", CheckpointWriter::Bytes(copied)});
   }
+  if (HasRawDocuments(config.data())) plan.entries.push_back({"raw documents", RawDocumentsBytes(config)});
   if (device == Device::kCpu) {
     const int64_t collected = HostState::Bytes(device, table, part, 0);
     if (collected > 0) plan.entries.push_back({"moments of all ranks", collected});
     plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
   }
-  std::printf("%s, %lld parameters\n%s\n%lld training tokens, %lld validation tokens, %lld tokens a step\n%s",
+  std::printf("%s, %lld parameters\n%s\n%lld training tokens%s, %lld validation tokens, %lld tokens a step\n%s",
               config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama",
               static_cast<long long>(table.parameters), plan.ToString().c_str(),
               static_cast<long long>(data.tokens(Split::kTraining)),
+              HasRawDocuments(config.data()) ? " so far (raw documents become more)" : "",
               static_cast<long long>(data.tokens(Split::kValidation)), static_cast<long long>(TokensPerStep(config)),
               MixtureText(data, config).c_str());
   std::fflush(stdout);
@@ -146,9 +149,17 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
                                                          Device device, std::shared_ptr<Ranks> ranks) {
   INGOT_RETURN_IF_ERROR(CheckBlas());
   SetDefaultPrecision(device, config);
+  SetDefaultOrder(config);
   INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
   INGOT_RETURN_IF_ERROR(ranks->Compare(ConfigFields(config)));
-  INGOT_ASSIGN_OR_RETURN(TrainingData data, OpenData(config));
+  if (HasRawDocuments(config.data()) && ranks->first()) {
+    SayLine("raw documents become tokens while the run trains; it begins with the first block of data.shuffle_tokens");
+  }
+  // Rank 0 has taken the caches of raw documents when the others look into them.
+  const auto caches_open = [&] { return ranks->Compare({{"raw documents", "their caches are open"}}); };
+  INGOT_ASSIGN_OR_RETURN(
+      TrainingData data,
+      OpenData(config, {.run_directory = run_directory, .writes = ranks->first(), .opened = caches_open}));
   INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(data.first().tokenizer_directory()));
   INGOT_RETURN_IF_ERROR(TakeVocabulary(data.first(), tokenizer, config));
   INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
@@ -273,6 +284,7 @@ absl::Status Trainer::LoadFrom(const std::string& checkpoint) {
     progress_.Say(absl::StrCat("note: trained with ", stored.environment, " so far, now with ", state_.environment,
                                ": the bits will differ from a run that never stopped"));
   }
+  INGOT_RETURN_IF_ERROR(data_.Expect(stored.raw_documents));
   stored.config = state_.config;  // this start's, which may be longer or save more often
   stored.environment = state_.environment;
   state_ = std::move(stored);
@@ -283,6 +295,7 @@ absl::Status Trainer::LoadFrom(const std::string& checkpoint) {
 // Metrics and data go on behind state_.step, the data at `sequence`.
 absl::Status Trainer::ReadOnFrom(int64_t sequence) {
   state_.next_sequence = sequence;
+  data_.training->set_on_growth([this] { Enter(Phase::kData); });  // slow storage is no hang
   if (ranks_->first()) {
     INGOT_ASSIGN_OR_RETURN(MetricsLog metrics, MetricsLog::Open(path_, state_.step));
     metrics_ = std::make_unique<MetricsLog>(std::move(metrics));

@@ -18,6 +18,7 @@
 #include "data_pipeline/dataset_state.h"
 #include "data_pipeline/loader.h"
 #include "tools/ingot/bench.h"
+#include "tools/ingot/bench_raw_documents.h"
 #include "tools/ingot/command.h"
 
 namespace ingot {
@@ -34,6 +35,10 @@ struct Flags {
   int64_t sequence_length = 1024;
   int64_t micro_batch = 8;
   int64_t sparse_tokens = 1'000'000'000'000;
+  std::vector<std::string> inputs;  // raw documents
+  std::string tokenizer;
+  int64_t shuffle_tokens = int64_t{1} << 20;
+  int threads = 1;
   int rounds = 5;
   bool json = false;
 };
@@ -196,6 +201,17 @@ absl::Status BenchLoader(const Flags& flags) {
     if (!flags.json)
       std::printf("%-40s %8.1f M tokens/s a core\n", figure.plan.c_str(), figure.tokens_per_second * 1e-6);
   }
+  if (!flags.inputs.empty()) {
+    INGOT_RETURN_IF_ERROR(BenchRawDocuments({.inputs = flags.inputs,
+                                             .tokenizer = flags.tokenizer,
+                                             .directory = root,
+                                             .B = flags.micro_batch,
+                                             .T = flags.sequence_length,
+                                             .shuffle_tokens = flags.shuffle_tokens,
+                                             .rounds = flags.rounds,
+                                             .threads = flags.threads},
+                                            flags.json ? &json : nullptr));
+  }
   json["sparse_tokens"] = flags.sparse_tokens;
   json["start_seconds"] = start_seconds;
   if (flags.json) {
@@ -225,6 +241,17 @@ void AddBenchLoader(CLI::App& bench) {
       ->capture_default_str();
   command->add_option("--sparse-tokens", flags->sparse_tokens, "Tokens of the dataset whose start is measured; 0: none")
       ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  CLI::Option* tokenizer = command->add_option("--tokenizer", flags->tokenizer, "For --input: a tokenizer's directory");
+  command
+      ->add_option("--input", flags->inputs,
+                   "Also: documents, built into a dataset and read, and read as raw documents (docs/data.md)")
+      ->needs(tokenizer);
+  command->add_option("--shuffle-tokens", flags->shuffle_tokens, "For --input: tokens of a block of the order")
+      ->check(CLI::Range(int64_t{1} << 12, int64_t{1} << 40))
+      ->capture_default_str();
+  command->add_option("--threads", flags->threads, "For --input: threads that tokenize")
+      ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command->add_option("--rounds", flags->rounds, "Rounds measured; the median counts")
       ->check(CLI::Range(1, 1000))

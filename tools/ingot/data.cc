@@ -2,6 +2,7 @@
 #include "tools/ingot/data.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -118,12 +119,21 @@ absl::Status InspectShard(const InspectArguments& arguments) {
   return absl::OkStatus();
 }
 
+// How far raw documents have been tokenized.
+void PrintStream(const StreamProgress& stream) {
+  const auto done = std::count_if(stream.files.begin(), stream.files.end(), [](const StreamFile& f) { return f.done; });
+  std::printf("cache       of raw documents, %s: %lld of %lld files done\n",
+              stream.complete ? "complete" : "not complete", static_cast<long long>(done),
+              static_cast<long long>(stream.files.size()));
+}
+
 absl::Status InspectDataset(const InspectArguments& arguments) {
   INGOT_ASSIGN_OR_RETURN(const Dataset dataset, Dataset::Open(arguments.path));
   INGOT_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::Load(dataset.tokenizer_directory()));
   const DatasetManifest& manifest = dataset.state().manifest;
   Json json = {{"dataset", arguments.path}, {"fingerprint", absl::StrFormat("%016x", dataset.fingerprint())}};
   json.update(DatasetCountsJson(manifest));
+  if (manifest.stream) json["complete"] = manifest.stream->complete;
   json["sources"] = Json::array();
   for (const SourceEntry& source : manifest.sources) {
     json["sources"].push_back({{"path", source.path},
@@ -135,6 +145,7 @@ absl::Status InspectDataset(const InspectArguments& arguments) {
     std::printf("dataset     %s  fingerprint %016llx, vocabulary %lld, end of text %d\n", arguments.path.c_str(),
                 static_cast<unsigned long long>(dataset.fingerprint()), static_cast<long long>(dataset.vocabulary()),
                 dataset.end_of_text());
+    if (manifest.stream) PrintStream(*manifest.stream);
     PrintDatasetCounts(manifest);
     for (const SourceEntry& source : manifest.sources) {
       std::printf("source      %s: %lld documents, %lld tokens, %.3f bytes a token\n", source.path.c_str(),

@@ -60,6 +60,7 @@ TEST_P(Checkpoint, ComesBackBitForBit) {
   SmallModel saved(gpt2 ? Gpt2Dims() : LlamaDims(), 1), loaded(saved.dims, 2);
   CheckpointContents contents = saved.contents(7);
   contents.weights_dtype = dtype;
+  contents.state.raw_documents = {{5, 0xFEDCBA9876543211u}, {0, 0}};
   ASSERT_TRUE(CheckpointStore(run.path(), 2, 0).Save(contents).ok());
   const std::string directory = Step(run, 7);
   EXPECT_EQ(Newest(run.path()), directory);
@@ -72,6 +73,7 @@ TEST_P(Checkpoint, ComesBackBitForBit) {
   EXPECT_EQ(state->dataset_fingerprint, 0xFEDCBA9876543210u);
   EXPECT_EQ(state->config, "model { layers: 2 }\n");
   EXPECT_EQ(state->environment, "test");
+  EXPECT_EQ(state->raw_documents, contents.state.raw_documents);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Checkpoint,

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_join.h"
 #include "tests/core/training/tiny_run.h"
 
 namespace ingot {
@@ -93,6 +94,79 @@ TEST_F(OpenDataTest, MistakesOfSourcesAreNamed) {
   EXPECT_THAT(problems({"data.path=", "data.source={path:\"x\"}", "data.stage={from_tokens:5 weight:[1,2]}"}),
               HasSubstr("data.stage[0].weight: expected 1 weights, one a source, found 2"));
   EXPECT_THAT(problems({"data.fim_rate=1.5"}), HasSubstr("data.fim_rate"));
+}
+
+class RawDocumentsTest : public TinyRun {
+ protected:
+  // What MakeTinyDataset() has built.
+  std::string Raw(const std::string& more = "") const {
+    return absl::StrCat("{input:\"", directory_ / "data.txt", "\" tokenizer:\"", directory_ / "data-tokenizer",
+                        "\" blank_line_documents:true validation_fraction:0.1 ", more, "}");
+  }
+  std::vector<std::string> RawSettings(std::vector<std::string> more, const std::string& fields = "") const {
+    more.insert(more.begin(), {"data.path=", "data.raw=" + Raw(fields), "data.shuffle_tokens=1024"});
+    return more;
+  }
+};
+
+TEST_F(RawDocumentsTest, ARunFromTextIsTheRunFromItsDataset) {
+  ASSERT_TRUE(Train("built", {"training.steps=60", "data.shuffle_tokens=1024"}).ok());
+  const std::vector<float> built = Weights();
+  ASSERT_GT(60 * 128, OpenData(Config({}))->tokens(Split::kTraining)) << "more than one epoch";
+  for (const char* steps : {"training.steps=7", "training.steps=40", "training.steps=60"}) {
+    const absl::Status status = Train("raw", RawSettings({steps}));
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(Weights(), built);
+}
+
+TEST_F(RawDocumentsTest, OtherDocumentsCannotResume) {
+  ASSERT_TRUE(Train("run", RawSettings({"training.steps=40"})).ok());
+  ASSERT_TRUE(RemoveRecursively(directory_ / "run/tokenized").ok());
+  ASSERT_TRUE(WriteFileAtomically(directory_ / "data.txt", TinyText(450).substr(40)).ok());
+  EXPECT_THAT(std::string(Train("run", RawSettings({"training.steps=50"})).message()),
+              HasSubstr("that the checkpoint was trained on, found others"));
+}
+
+TEST_F(RawDocumentsTest, MayLieElsewhereWhenResuming) {
+  const RunConfig was = Config(RawSettings({}));
+  const auto now = [&](const std::string& raw) {
+    return absl::StrJoin(ResumeDifferences(was, Config({"data.path=", "data.shuffle_tokens=1024", "data.raw=" + raw})),
+                         "\n");
+  };
+  EXPECT_EQ(now("{input:\"a\" input:\"b\" tokenizer:\"t\" cache:\"c\" threads:3 blank_line_documents:true "
+                "validation_fraction:0.1}"),
+            "");
+  EXPECT_THAT(now(Raw("skip_bad_lines:true")), HasSubstr("data.raw.skip_bad_lines: expected false, found true"));
+  EXPECT_NE(absl::StrJoin(ResumeDifferences(was, Config({"data.shuffle_tokens=1024"})), "\n"), "");
+  const auto source = [&](const std::string& raw) {
+    return Config({"data.path=", "data.shuffle_tokens=1024", "data.source={raw " + raw + "}"});
+  };
+  EXPECT_TRUE(ResumeDifferences(source(Raw()), source("{input:\"a\" tokenizer:\"t\" blank_line_documents:true "
+                                                      "validation_fraction:0.1}"))
+                  .empty());
+  EXPECT_FALSE(ResumeDifferences(source(Raw()), source(Raw("min_bytes:3"))).empty());
+}
+
+TEST_F(RawDocumentsTest, MistakesAreNamed) {
+  const auto problems = [&](const std::vector<std::string>& settings) {
+    return absl::StrCat(ProblemsStatus(ConfigProblems(Config(settings))).message());
+  };
+  EXPECT_THAT(problems({"data.raw=" + Raw()}), HasSubstr("data.raw: expected nothing beside data.path"));
+  EXPECT_THAT(problems({"data.path=", "data.raw={}"}), HasSubstr("data.raw.input: expected files"));
+  EXPECT_THAT(problems({"data.path=", "data.raw={}"}), HasSubstr("data.raw.tokenizer: expected a directory"));
+  EXPECT_THAT(problems(RawSettings({"validation.tokens=0"})), HasSubstr("validation.tokens: expected above 0"));
+  EXPECT_THAT(problems({"data.path=", "data.raw=" + Raw(), "data.shuffle_tokens=0"}),
+              HasSubstr("data.shuffle_tokens: expected above 0"));
+  EXPECT_THAT(problems(RawSettings({}, "threads:0")), HasSubstr("data.raw.threads: expected 1 to 1024, found 0"));
+  const std::string source = "data.source={max_epochs:2 raw " + Raw() + "}";
+  EXPECT_THAT(problems({"data.path=", "data.shuffle_tokens=5", source}), HasSubstr("data.source[0].max_epochs"));
+  EXPECT_THAT(problems({"data.path=", "data.shuffle_tokens=5", "data.source={path:\"x\" raw " + Raw() + "}"}),
+              HasSubstr("data.source[0].path: expected nothing beside raw"));
+  EXPECT_EQ(problems(RawSettings({})), "");
+  RunConfig config = Config({"data.path=", "data.raw=" + Raw()});
+  SetDefaultOrder(config);
+  EXPECT_EQ(config.data().shuffle_tokens(), 1 << 24);
 }
 
 }  // namespace
