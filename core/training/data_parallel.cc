@@ -70,6 +70,7 @@ absl::Status Disagreement(const std::vector<uint64_t>& hashes) {
 
 std::vector<MemoryEntry> DataParallel::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
                                               Device device) {
+  if (plan.in_rounds()) return ShardedModel::Memory(plan, rank, table);
   std::vector<MemoryEntry> entries;
   const auto add = [&](const char* name, int64_t bytes) {
     if (bytes > 0) entries.push_back({name, Arena::Aligned(bytes)});
@@ -88,6 +89,13 @@ absl::StatusOr<std::unique_ptr<DataParallel>> DataParallel::Create(const Paralle
 
 absl::Status DataParallel::TakeMemory() {
   const auto& backend = model_.backend();
+  if (plan_.zero < 3 && !alone()) {
+    INGOT_ASSIGN_OR_RETURN(parameters_, HostCopy::Create(backend, model_.parameters()));
+  }
+  if (plan_.in_rounds()) {
+    INGOT_ASSIGN_OR_RETURN(sharded_, ShardedModel::Create(plan_, communicator_, model_));
+    return absl::OkStatus();
+  }
   const Tensor gradients = model_.gradients();
   const int64_t buffers = StackBuffers(plan_, rank());
   if (buffers > 0) {
@@ -100,7 +108,6 @@ absl::Status DataParallel::TakeMemory() {
   if (alone()) return absl::OkStatus();
   const int64_t slots = std::max(SlotBytes(plan_, rank(), flat_size()), kFloat);
   INGOT_ASSIGN_OR_RETURN(slot_memory_, Arena::Create("gradients from other ranks", slots));
-  INGOT_ASSIGN_OR_RETURN(parameters_, HostCopy::Create(backend, model_.parameters()));
   for (size_t i = 0; backend->device() != Device::kCpu && i < nodes_.size(); ++i) {
     INGOT_ASSIGN_OR_RETURN(HostCopy copy, HostCopy::Create(backend, gradients));
     node_copies_.push_back(std::move(copy));
@@ -109,6 +116,7 @@ absl::Status DataParallel::TakeMemory() {
 }
 
 void DataParallel::Begin() {
+  if (sharded_ != nullptr) return sharded_->Begin();
   device_status_ = absl::OkStatus();
   const auto view = [this](const float* values) {
     return Tensor(const_cast<float*>(values), DType::kF32, {flat_size()});
@@ -126,9 +134,13 @@ void DataParallel::Begin() {
 }
 
 absl::Status DataParallel::Done(int64_t micro) {
+  if (sharded_ != nullptr) {
+    sharded_->Done();
+    return absl::OkStatus();
+  }
   if (!plan_.EndsLeaf(micro)) return absl::OkStatus();
   stack_->Push();
-  if (micro + 1 < micro_batches().end) model_.ZeroGradients();
+  if (micro + 1 < plan_.MicroBatchesOf(leaves_).end) model_.ZeroGradients();
   return device_status_;
 }
 
@@ -145,6 +157,7 @@ absl::StatusOr<std::vector<NodeValues>> DataParallel::NodesOnHost() {
 
 absl::Status DataParallel::Sum() {
   if (alone()) return absl::OkStatus();  // the one node is the sum, and lies in the gradients
+  if (sharded_ != nullptr) return sharded_->Sum();
   INGOT_ASSIGN_OR_RETURN(const std::vector<NodeValues> nodes, NodesOnHost());
   const Tensor gradients = model_.gradients();
   float* const sum = node_copies_.empty() ? gradients.data<float>() : node_copies_[0].tensor().data<float>();
@@ -170,9 +183,9 @@ absl::StatusOr<StepNumbers> DataParallel::Gather(const StepNumbers& mine) {
   constexpr int64_t kDouble = sizeof(double), kHead = 2;
   if (alone()) return mine;
   std::vector<Interval> parts;
-  std::vector<int64_t> micros, blocks;
+  std::vector<int64_t> micros, blocks;  // by rank: their number
   for (int64_t rank = 0, begin = 0; rank < plan_.ranks; ++rank) {
-    micros.push_back(plan_.MicroBatchesOf(plan_.LeavesOf(rank)).size());
+    micros.push_back(plan_.DealOf(rank).count);
     blocks.push_back(plan_.zero == 0 ? 0 : plan_.SummedBy(rank, flat_size()).size() / GradientNorm::kBlock);
     parts.push_back({begin, begin + (kHead + micros.back() + blocks.back()) * kDouble});
     begin = parts.back().end;
@@ -185,11 +198,13 @@ absl::StatusOr<StepNumbers> DataParallel::Gather(const StepNumbers& mine) {
   if (plan_.zero != 0) std::copy(mine.block_sums.begin(), mine.block_sums.end(), own + kHead + mine.nats.size());
   INGOT_RETURN_IF_ERROR(communicator_.AllGather(all.data(), parts));
   StepNumbers sum;
+  sum.nats.resize(plan_.micro_batches);
   for (int64_t rank = 0; rank < plan_.ranks; ++rank) {
     const double* const its = all.data() + parts[rank].begin / kDouble;
     sum.stop_signal = std::max(sum.stop_signal, static_cast<int64_t>(its[0]));
     sum.targets += static_cast<int64_t>(its[1]);
-    sum.nats.insert(sum.nats.end(), its + kHead, its + kHead + micros[rank]);
+    const ParallelPlan::Deal deal = plan_.DealOf(rank);
+    for (int64_t i = 0; i < deal.count; ++i) sum.nats[deal.MicroBatch(i)] = its[kHead + i];
     sum.block_sums.insert(sum.block_sums.end(), its + kHead + micros[rank], its + kHead + micros[rank] + blocks[rank]);
   }
   if (plan_.zero == 0) sum.block_sums = mine.block_sums;  // of everything, the same on all ranks
@@ -198,6 +213,7 @@ absl::StatusOr<StepNumbers> DataParallel::Gather(const StepNumbers& mine) {
 
 absl::Status DataParallel::ShareParameters() {
   if (alone() || plan_.zero == 0) return absl::OkStatus();
+  if (plan_.zero >= 3) return sharded_->GatherOutside();
   float* const host = parameters_->tensor().data<float>();
   const Interval mine = updated();
   INGOT_RETURN_IF_ERROR(
@@ -209,7 +225,7 @@ absl::Status DataParallel::ShareParameters() {
 }
 
 absl::Status DataParallel::CheckAgreement() {
-  if (alone()) return absl::OkStatus();
+  if (!parameters_.has_value()) return absl::OkStatus();
   INGOT_RETURN_IF_ERROR(parameters_->Download());
   std::vector<uint64_t> hashes(plan_.ranks);
   std::vector<Interval> parts;

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "core/model/model.h"
 #include "core/training/parallel_plan.h"
+#include "core/training/sharded_model.h"
 #include "distributed/communicator.h"
 
 namespace ingot {
@@ -34,8 +35,8 @@ class DataParallel {
                                                               Model& model);
 
   const ParallelPlan& plan() const { return plan_; }
-  // Of a step, in the global order.
-  Interval micro_batches() const { return plan_.MicroBatchesOf(leaves_); }
+  // What this rank computes of a step.
+  ParallelPlan::Deal deal() const { return plan_.DealOf(rank()); }
   // Of the flat buffers: what this rank updates.
   Interval updated() const { return plan_.UpdatedBy(rank(), flat_size()); }
 
@@ -47,9 +48,16 @@ class DataParallel {
 
   // Collective: `mine` holds this rank's share, the result that of all ranks.
   absl::StatusOr<StepNumbers> Gather(const StepNumbers& mine);
-  // Collective: after an update of updated() all ranks have all parameters.
+  // Collective: after an update of updated() all ranks have all parameters that they keep.
   absl::Status ShareParameters();
-  // Collective: an error (exit code 76) that names the odd ranks unless all ranks have the same parameters.
+  // Collective: the parameters that this rank keeps were drawn or loaded.
+  absl::Status TakeParameters() { return sharded_ == nullptr ? absl::OkStatus() : sharded_->GatherOutside(); }
+  // Before the communicator is used or left by others, after an error too: nothing of a step is under way.
+  void WaitForExchanges() {
+    if (sharded_ != nullptr) sharded_->WaitForExchanges();
+  }
+  // Collective: an error (exit code 76) that names the odd ranks unless all ranks have the same parameters. Stage 3 has
+  // nothing to compare: no parameter is kept twice.
   absl::Status CheckAgreement();
 
  private:
@@ -57,7 +65,7 @@ class DataParallel {
       : plan_(plan),
         communicator_(communicator),
         model_(model),
-        leaves_(plan.LeavesOf(communicator.rank())),
+        leaves_(plan.in_rounds() ? Interval() : plan.LeavesOf(communicator.rank())),
         nodes_(MaximalNodes(plan.leaves, leaves_)) {}
 
   int64_t rank() const { return communicator_.rank(); }
@@ -79,7 +87,8 @@ class DataParallel {
   std::vector<HostCopy> node_copies_;   // on the host, by node
   std::optional<HostCopy> parameters_;  // on the host
   std::optional<NodeStack> stack_;
-  absl::Status device_status_;  // of copies that the stack made
+  std::unique_ptr<ShardedModel> sharded_;  // in rounds, in place of leaves, stack and slots
+  absl::Status device_status_;             // of copies that the stack made
 };
 
 }  // namespace ingot

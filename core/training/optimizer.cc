@@ -36,11 +36,15 @@ Optimizer::Optimizer(const Model& model, const AdamWSettings& settings, Interval
   block_sums_ = arena_.Take("gradient block sums", DType::kF64, {Blocks(part)});
 }
 
+Tensor Optimizer::Gradients(int64_t begin, int64_t size) const {
+  return Slice(model_->gradients(), begin - model_->gradients_begin(), {size});
+}
+
 absl::StatusOr<std::vector<double>> Optimizer::BlockSums() {
   std::vector<double> sums(Blocks(part_));
   if (sums.empty()) return sums;
   Context ctx = model_->backend()->MakeContext();
-  ctx.Run(GradientNorm{.x = Slice(model_->gradients(), part_.begin, {part_.size()}), .block_sums = block_sums_});
+  ctx.Run(GradientNorm{.x = Gradients(part_.begin, part_.size()), .block_sums = block_sums_});
   INGOT_RETURN_IF_ERROR(model_->backend()->CopyOut(sums.data(), block_sums_));
   return sums;
 }
@@ -53,11 +57,12 @@ void Optimizer::Apply(int64_t step, double learning_rate, double gradient_scale)
   for (const Interval range : {Interval{0, table.decay_size}, Interval{table.decay_size, table.flat_size}}) {
     const int64_t begin = std::max(range.begin, part_.begin), size = std::min(range.end, part_.end) - begin;
     if (size <= 0) continue;
-    ctx.Run(AdamW{.w = Slice(model_->parameters(), begin, {size}),
-                  .gradient = Slice(model_->gradients(), begin, {size}),
+    const int64_t kept = begin - model_->parameters_begin();
+    ctx.Run(AdamW{.w = Slice(model_->parameters(), kept, {size}),
+                  .gradient = Gradients(begin, size),
                   .m = Slice(moment1_, begin - part_.begin, {size}),
                   .v = Slice(moment2_, begin - part_.begin, {size}),
-                  .w_bf16 = copies ? Slice(working, begin, {size}) : Tensor(),
+                  .w_bf16 = copies ? Slice(working, kept, {size}) : Tensor(),
                   .step = step,
                   .learning_rate = static_cast<float>(learning_rate),
                   .beta1 = settings_.beta1,

@@ -41,6 +41,8 @@ class Optimizer {
 
  private:
   Optimizer(const Model& model, const AdamWSettings& settings, Interval part, Arena arena);
+  Tensor Gradients(int64_t begin, int64_t size) const;  // elements of the flat buffer
+
   const Model* model_;
   AdamWSettings settings_;
   Interval part_;
