@@ -80,4 +80,9 @@ struct TreeReduceScatter {
   absl::Status Run(Communicator& communicator, const std::vector<NodeValues>& nodes, float* slots, float* out) const;
 };
 
+// The sum of all leaves over `count` elements, to `out`: values[r][i] is the i-th of rank r's maximal nodes, of which
+// `out` may be one. All of them may be written over.
+void AddOverRanks(int64_t leaves, const std::vector<Interval>& leaf_parts,
+                  const std::vector<std::vector<float*>>& values, int64_t count, float* out);
+
 }  // namespace ingot

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/model/model.h"
+#include "core/training/lane_sums.h"
 #include "core/training/parallel_plan.h"
 #include "core/training/sharded_model.h"
 #include "distributed/communicator.h"
@@ -42,9 +43,9 @@ class DataParallel {
 
   // A step: Begin(); for each own micro-batch Model::Accumulate() and Done(micro); Sum(). Then the gradients of
   // updated() are the sum over all micro-batches.
-  void Begin();
-  absl::Status Done(int64_t micro);
-  absl::Status Sum();  // collective
+  void Begin() { sums_->Begin(); }
+  absl::Status Done(int64_t micro) { return sums_->Done(micro); }
+  absl::Status Sum() { return sums_->Sum(); }  // collective
 
   // Collective: `mine` holds this rank's share, the result that of all ranks.
   absl::StatusOr<StepNumbers> Gather(const StepNumbers& mine);
@@ -53,42 +54,28 @@ class DataParallel {
   // Collective: the parameters that this rank keeps were drawn or loaded.
   absl::Status TakeParameters() { return sharded_ == nullptr ? absl::OkStatus() : sharded_->GatherOutside(); }
   // Before the communicator is used or left by others, after an error too: nothing of a step is under way.
-  void WaitForExchanges() {
-    if (sharded_ != nullptr) sharded_->WaitForExchanges();
-  }
+  void WaitForExchanges() { sums_->WaitForExchanges(); }
   // Collective: an error (exit code 76) that names the odd ranks unless all ranks have the same parameters. Stage 3 has
   // nothing to compare: no parameter is kept twice.
   absl::Status CheckAgreement();
 
  private:
   DataParallel(const ParallelPlan& plan, Communicator& communicator, Model& model)
-      : plan_(plan),
-        communicator_(communicator),
-        model_(model),
-        leaves_(plan.in_rounds() ? Interval() : plan.LeavesOf(communicator.rank())),
-        nodes_(MaximalNodes(plan.leaves, leaves_)) {}
+      : plan_(plan), communicator_(communicator), model_(model) {}
 
   int64_t rank() const { return communicator_.rank(); }
   int64_t flat_size() const { return model_.table().flat_size; }
   bool alone() const { return plan_.ranks == 1; }
   absl::Status TakeMemory();
-  // By rank: the bytes of `elements` of `size` bytes.
-  std::vector<Interval> SummedBytes() const;
-  absl::StatusOr<std::vector<NodeValues>> NodesOnHost();
+  // By rank: the bytes of what it updates.
+  std::vector<Interval> UpdatedBytes() const;
 
   const ParallelPlan plan_;
   Communicator& communicator_;
   Model& model_;
-  const Interval leaves_;              // this rank's
-  const std::vector<Interval> nodes_;  // of them
-  std::optional<Arena> stack_memory_;  // on the device: sums of leaves that wait for the next one
-  std::vector<float*> stack_buffers_;
-  std::optional<Arena> slot_memory_;    // on the host: what comes from other ranks
-  std::vector<HostCopy> node_copies_;   // on the host, by node
-  std::optional<HostCopy> parameters_;  // on the host
-  std::optional<NodeStack> stack_;
-  std::unique_ptr<ShardedModel> sharded_;  // in rounds, in place of leaves, stack and slots
-  absl::Status device_status_;             // of copies that the stack made
+  std::optional<HostCopy> parameters_;  // on the host, where all ranks have all of them
+  std::unique_ptr<GradientSums> sums_;
+  ShardedModel* sharded_ = nullptr;  // sums_, in rounds
 };
 
 }  // namespace ingot

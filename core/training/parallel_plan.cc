@@ -41,7 +41,8 @@ absl::StatusOr<ParallelPlan> ParallelPlan::Of(const RunConfig& config, int64_t r
   ParallelPlan plan = {.ranks = ranks,
                        .micro_batches = M,
                        .leaves = parallel.reproducible() ? most : ranks,
-                       .zero = ranks == 1 ? std::min<int64_t>(parallel.zero(), 1) : parallel.zero()};
+                       .zero = ranks == 1 ? std::min<int64_t>(parallel.zero(), 1) : parallel.zero(),
+                       .wire = parallel.wire() == ParallelConfig::bf16 ? DType::kBf16 : DType::kF32};
   if (!plan.in_rounds()) return plan;
   INGOT_RETURN_IF_ERROR(CheckRounds(parallel, M, ranks));
   plan.leaves = M;

@@ -24,7 +24,8 @@ struct ParallelPlan {
   // 0: every rank has everything; 1: a shard of the moments, 2: and of the gradients, 3: and of the parameters. One rank
   // goes as 1 where more is asked: its shard is everything.
   int64_t zero = 0;
-  bool chained = false;  // in rounds: sums of rounds are added in sequence instead of by the tree of all leaves
+  DType wire = DType::kF32;  // kBf16: leaves are rounded to it where they are complete
+  bool chained = false;      // in rounds: sums of rounds are added in sequence instead of by the tree of all leaves
 
   // Errors: more ranks than leaves; in rounds a number of ranks that does not divide M, or fewer lanes than M.
   static absl::StatusOr<ParallelPlan> Of(const RunConfig& config, int64_t ranks);

@@ -11,31 +11,18 @@ namespace ingot {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-constexpr int64_t kMost = TreeReduceScatter::kPiece;  // elements of a rank in one exchange
-
-std::vector<Interval> ShardsOf(const ParallelPlan& plan, int64_t flat_size) {
-  std::vector<Interval> shards;
-  for (int64_t rank = 0; rank < plan.ranks; ++rank) shards.push_back(plan.SummedBy(rank, flat_size));
-  return shards;
-}
-
-std::vector<std::vector<Bucket>> AllBuckets(const FlatWindows& windows, const std::vector<Interval>& shards) {
-  std::vector<std::vector<Bucket>> buckets;
-  for (int64_t unit = 0; unit <= windows.outside(); ++unit) {
-    buckets.push_back(BucketsOf(windows.pieces(unit), shards, kMost));
-  }
-  return buckets;
-}
 
 RoundSums SumsOf(const ParallelPlan& plan) { return RoundSums(plan.leaves, plan.ranks, plan.chained); }
 
-// Elements that come from one other rank in one exchange.
-int64_t MostReceived(const std::vector<std::vector<Bucket>>& buckets, int64_t rank) {
-  int64_t most = 0;
-  for (const std::vector<Bucket>& unit : buckets) {
-    for (const Bucket& bucket : unit) most = std::max(most, SizeOf(bucket[rank]));
-  }
-  return most;
+UnitExchanges AllExchanges(const ParallelPlan& plan, const ParameterTable& table) {
+  const bool narrow = plan.wire == DType::kBf16;
+  const std::vector<PartExchange::Wire> leaf = {narrow ? PartExchange::Wire::kBf16 : PartExchange::Wire::kF32};
+  return ExchangesOf(FlatWindows(table), SummedShards(plan, table.flat_size), {static_cast<size_t>(plan.ranks), leaf},
+                     /*in_place=*/false);
+}
+
+int64_t WaitingBytes(const ParallelPlan& plan, int64_t rank, int64_t flat_size) {
+  return (SumsOf(plan).buffers() - 1) * Arena::Aligned(plan.SummedBy(rank, flat_size).size() * kFloat);
 }
 
 char* At(const Tensor& tensor, int64_t element) {
@@ -44,14 +31,16 @@ char* At(const Tensor& tensor, int64_t element) {
 
 }  // namespace
 
-std::vector<MemoryEntry> ShardedModel::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table) {
-  const std::vector<Interval> shards = ShardsOf(plan, table.flat_size);
-  std::vector<MemoryEntry> entries;
-  const auto add = [&](const char* name, int64_t count, int64_t elements) {
-    if (count * elements > 0) entries.push_back({name, count * Arena::Aligned(elements * kFloat)});
-  };
-  add("sums of gradients", SumsOf(plan).buffers() - 1, shards[rank].size());
-  add("gradients from other ranks", plan.ranks - 1, MostReceived(AllBuckets(FlatWindows(table), shards), rank));
+std::vector<MemoryEntry> ShardedModel::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
+                                              Device device) {
+  std::vector<MemoryEntry> entries = WireRounding::Entries(plan);
+  if (device != Device::kCpu) return entries;
+  if (const int64_t bytes = WaitingBytes(plan, rank, table.flat_size); bytes > 0) {
+    entries.push_back({"sums of gradients", bytes});
+  }
+  for (MemoryEntry& entry : ExchangeMemory::Entries(AllExchanges(plan, table), rank)) {
+    entries.push_back(std::move(entry));
+  }
   return entries;
 }
 
@@ -67,25 +56,25 @@ ShardedModel::ShardedModel(const ParallelPlan& plan, Communicator& communicator,
     : plan_(plan),
       communicator_(communicator),
       model_(model),
-      shards_(ShardsOf(plan, model.table().flat_size)),
-      buckets_(AllBuckets(model.windows(), shards_)),
+      shards_(SummedShards(plan, model.table().flat_size)),
+      exchanges_(AllExchanges(plan, model.table())),
       sums_(SumsOf(plan)) {}
 
 ShardedModel::~ShardedModel() { model_.set_hooks(nullptr); }
 
 absl::Status ShardedModel::TakeMemory() {
   const auto& backend = model_.backend();
-  int64_t bytes = 0;
-  for (const MemoryEntry& entry : Memory(plan_, communicator_.rank(), model_.table())) bytes += entry.bytes;
-  INGOT_ASSIGN_OR_RETURN(memory_, Arena::Create("sums of gradients", bytes));
+  const int64_t rank = communicator_.rank();
+  INGOT_ASSIGN_OR_RETURN(rounding_, WireRounding::Create(plan_, backend));
+  INGOT_ASSIGN_OR_RETURN(memory_, ExchangeMemory::Create(exchanges_, rank));
   INGOT_ASSIGN_OR_RETURN(gradient_shard_, HostCopy::Create(backend, model_.gradients()));
   sum_buffers_ = {gradient_shard_->tensor().data<float>()};
-  const int64_t shard = shards_[communicator_.rank()].size();
-  while (static_cast<int64_t>(sum_buffers_.size()) < sums_.buffers()) {
-    sum_buffers_.push_back(memory_->Take("sum of gradients", DType::kF32, {shard}).data<float>());
+  if (const int64_t bytes = WaitingBytes(plan_, rank, model_.table().flat_size); bytes > 0) {
+    INGOT_ASSIGN_OR_RETURN(sum_memory_, Arena::Create("sums of gradients", bytes));
   }
-  const int64_t received = (plan_.ranks - 1) * MostReceived(buckets_, communicator_.rank());
-  received_ = memory_->Take("gradients from other ranks", DType::kF32, {received}).data<float>();
+  while (static_cast<int64_t>(sum_buffers_.size()) < sums_.buffers()) {
+    sum_buffers_.push_back(sum_memory_->Take("sum of gradients", DType::kF32, {shards_[rank].size()}).data<float>());
+  }
   const auto windows = [&](const Tensor& device) -> absl::StatusOr<Windows> {
     INGOT_ASSIGN_OR_RETURN(HostCopy host, HostCopy::Create(backend, device));
     return Windows{device, std::move(host)};
@@ -100,6 +89,11 @@ absl::Status ShardedModel::TakeMemory() {
 void ShardedModel::Begin() {
   round_ = 0;
   status_ = absl::OkStatus();
+}
+
+absl::Status ShardedModel::Done(int64_t) {
+  ++round_;
+  return status_;
 }
 
 absl::Status ShardedModel::Sum() {
@@ -129,42 +123,25 @@ void ShardedModel::BeforeBackward(int64_t l, int64_t next) {
 void ShardedModel::AfterBackward(int64_t l) {
   for (const WindowPiece& piece : model_.windows().pieces(l)) {
     const Tensor part = Slice(gradients_->device, piece.place, {piece.size()});
+    rounding_->Round(part);
     status_.Update(model_.backend()->CopyOut(At(gradients_->host.tensor(), piece.place), part));
   }
-  for (const Bucket& bucket : buckets_[l]) {
+  for (const BucketExchange& bucket : exchanges_[l]) {
     SlotOf(l).reduced = queue_.Submit([this, &bucket, round = round_] { return Reduce(bucket, round); });
   }
 }
 
 // On the queue: sends this rank's leaf of the round to the owners, and adds what comes to the sums of its shard.
-absl::Status ShardedModel::Reduce(const Bucket& bucket, int64_t round) {
+absl::Status ShardedModel::Reduce(const BucketExchange& bucket, int64_t round) {
   const int64_t rank = communicator_.rank();
-  const std::vector<WindowPiece>& mine = bucket[rank];
-  std::vector<Transfer> sends, receives;
-  float* from = received_;
-  for (int64_t peer = 0; peer < plan_.ranks; ++peer) {
-    if (peer == rank) continue;
-    for (const WindowPiece& piece : bucket[peer]) {
-      sends.push_back({peer, At(gradients_->host.tensor(), piece.place), piece.size() * kFloat});
-    }
-    for (const WindowPiece& piece : mine) {
-      receives.push_back({peer, from, piece.size() * kFloat});
-      from += piece.size();
-    }
-  }
-  INGOT_RETURN_IF_ERROR(communicator_.Exchange(sends, receives));
-  int64_t offset = 0;  // of a piece in what came from one rank
-  for (const WindowPiece& piece : mine) {
+  const std::vector<float*> own = {gradients_->host.tensor().data<float>()};
+  INGOT_RETURN_IF_ERROR(bucket.exchange.Run(communicator_, own, memory_->received, memory_->staged));
+  const std::vector<WindowPiece>& mine = bucket.bucket[rank];
+  for (size_t part = 0; part < mine.size(); ++part) {
     std::vector<float*> leaves, buffers;
-    for (int64_t peer = 0, at = 0; peer < plan_.ranks; ++peer) {
-      const bool own = peer == rank;
-      float* const sent = received_ + at * SizeOf(mine) + offset;
-      leaves.push_back(own ? gradients_->host.tensor().data<float>() + piece.place : sent);
-      at += !own;
-    }
-    for (float* const buffer : sum_buffers_) buffers.push_back(buffer + piece.begin - shards_[rank].begin);
-    RunSteps(sums_.steps(round), leaves, buffers, piece.size());
-    offset += piece.size();
+    for (const auto& its : bucket.exchange.At(rank, part, own, memory_->received)) leaves.push_back(its[0]);
+    for (float* const buffer : sum_buffers_) buffers.push_back(buffer + mine[part].begin - shards_[rank].begin);
+    RunSteps(sums_.steps(round), leaves, buffers, mine[part].size());
   }
   return absl::OkStatus();
 }

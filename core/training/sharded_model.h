@@ -10,30 +10,27 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/model/model.h"
-#include "core/training/buckets.h"
-#include "core/training/parallel_plan.h"
-#include "distributed/communicator.h"
+#include "core/training/gradient_sums.h"
 #include "distributed/exchange_queue.h"
 #include "distributed/round_sums.h"
 
 namespace ingot {
 
-class ShardedModel : public LayerHooks {
+class ShardedModel : public GradientSums {
  public:
-  // Memory that Create() will take on the host beside the model's, without copies of what lies on a device.
-  static std::vector<MemoryEntry> Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table);
+  // Memory that Create() will take: all of it on the CPU, what lies on the device otherwise.
+  static std::vector<MemoryEntry> Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
+                                         Device device);
   // `plan` is one in rounds and the model's shape has its shard; `communicator` and `model` must outlive it.
   static absl::StatusOr<std::unique_ptr<ShardedModel>> Create(const ParallelPlan& plan, Communicator& communicator,
                                                               Model& model);
   ~ShardedModel() override;
 
-  // A step: Begin(); for each own micro-batch Model::Accumulate() and Done(); Sum(). Then Model::gradients() is the sum
-  // over all micro-batches. Collective, as is the model's Evaluate() at stage 3.
-  void Begin();
-  void Done() { ++round_; }
-  absl::Status Sum();
-  // Until the communicator is nobody's.
-  void WaitForExchanges() { queue_.WaitForAll().IgnoreError(); }
+  // Collective, as is the model's Evaluate() at stage 3.
+  void Begin() override;
+  absl::Status Done(int64_t micro) override;
+  absl::Status Sum() override;
+  void WaitForExchanges() override { queue_.WaitForAll().IgnoreError(); }
   // Collective, stage 3: the shards were written; what stands outside the layers is gathered again.
   absl::Status GatherOutside();
 
@@ -65,21 +62,22 @@ class ShardedModel : public LayerHooks {
   void StartGather(int64_t unit);
   absl::Status FinishGather(int64_t unit);
   absl::Status Gather(int64_t unit);
-  absl::Status Reduce(const Bucket& bucket, int64_t round);
+  absl::Status Reduce(const BucketExchange& bucket, int64_t round);
   void ZeroGradients(int64_t unit);
 
   const ParallelPlan plan_;
   Communicator& communicator_;
   Model& model_;
-  std::vector<Interval> shards_;              // by rank
-  std::vector<std::vector<Bucket>> buckets_;  // by unit
+  std::vector<Interval> shards_;  // by rank
+  UnitExchanges exchanges_;
   const RoundSums sums_;
   std::optional<HostCopy> shard_;  // stage 3: of the working parameters
   std::optional<Windows> weights_, gradients_;
   std::optional<HostCopy> gradient_shard_;
-  std::optional<Arena> memory_;  // on the host: what comes, and sums that wait
+  std::optional<WireRounding> rounding_;
+  std::optional<ExchangeMemory> memory_;
+  std::optional<Arena> sum_memory_;  // on the host: sums that wait
   std::vector<float*> sum_buffers_;
-  float* received_ = nullptr;
   Slot slots_[3];  // even layers, odd layers, outside
   int64_t round_ = 0;
   absl::Status status_;
