@@ -18,10 +18,10 @@ namespace ingot {
 // Whole flat buffers, where a rank itself has only its part of them.
 struct WholeState {
   // parameters: those too, not the moments alone.
-  static absl::StatusOr<WholeState> Create(int64_t flat_size, bool parameters);
-  static int64_t Bytes(int64_t flat_size, bool parameters);
+  static absl::StatusOr<WholeState> Create(int64_t flat_size, bool parameters, DType moments);
+  static int64_t Bytes(int64_t flat_size, bool parameters, DType moments);
   Arena memory;
-  Tensor m, v, parameters;  // (flat_size) f32
+  Tensor m, v, parameters;  // (flat_size); parameters f32
 };
 
 class HostState {
@@ -30,7 +30,8 @@ class HostState {
   // taken by one rank on the CPU).
   static absl::StatusOr<HostState> Create(Model& model, const Optimizer& optimizer, Communicator& communicator);
   // Bytes of host memory that Create() takes for `shard` of the moments, and of the parameters if it says so.
-  static int64_t Bytes(Device device, const ParameterTable& table, const ModelShard& shard, int64_t rank);
+  static int64_t Bytes(Device device, const ParameterTable& table, const ModelShard& shard, int64_t rank,
+                       DType moments);
 
   // Collective: what rank 0 writes, weights and all moments; the other ranks get nothing to write.
   struct Collected {

@@ -14,6 +14,10 @@ int64_t CopiedAtSave(const RunConfig& config, Device device, const ParameterTabl
   return config.checkpoint().background() && device == Device::kCpu ? table.flat_size : 0;
 }
 
+DType MomentsOf(const RunConfig& config) {
+  return config.optimizer().moments_dtype() == OptimizerConfig::bf16 ? DType::kBf16 : DType::kF32;
+}
+
 MemoryPlan PlanOf(const RunConfig& config, Device device, const ParallelPlan& parallel, int64_t rank) {
   const ModelDims dims = DimsOf(config);
   const ParameterTable table = MakeParameterTable(dims);
@@ -23,12 +27,14 @@ MemoryPlan PlanOf(const RunConfig& config, Device device, const ParallelPlan& pa
   const auto add = [&plan](const char* name, int64_t bytes) {
     if (bytes > 0) plan.entries.push_back({name, bytes});
   };
-  add("optimizer moments", Optimizer::Bytes(parallel.UpdatedBy(rank, table.flat_size)));
+  add("optimizer moments", Optimizer::Bytes(parallel.UpdatedBy(rank, table.flat_size), MomentsOf(config)));
   for (MemoryEntry& entry : DataParallel::Memory(parallel, rank, table, device)) {
     plan.entries.push_back(std::move(entry));
   }
-  if (rank == 0) add("checkpoint being written", CheckpointWriter::Bytes(CopiedAtSave(config, device, table)));
-  if (device == Device::kCpu) add("state of all ranks", HostState::Bytes(device, table, shape.shard, rank));
+  if (rank == 0)
+    add("checkpoint being written", CheckpointWriter::Bytes(CopiedAtSave(config, device, table), MomentsOf(config)));
+  if (device == Device::kCpu)
+    add("state of all ranks", HostState::Bytes(device, table, shape.shard, rank, MomentsOf(config)));
   return plan;
 }
 

@@ -18,4 +18,7 @@ std::string TotalsByZero(const RunConfig& config, Device device, int64_t ranks);
 // host is a copy already.
 int64_t CopiedAtSave(const RunConfig& config, Device device, const ParameterTable& table);
 
+// Of the optimizer's moments.
+DType MomentsOf(const RunConfig& config);
+
 }  // namespace ingot

@@ -16,12 +16,13 @@ int64_t Blocks(Interval part) { return part.size() / GradientNorm::kBlock; }
 
 double ClipScale(double clip, double norm) { return clip > 0 && norm > clip ? clip / norm : 1.0; }
 
-int64_t Optimizer::Bytes(Interval part) {
-  return 2 * Arena::Aligned(part.size() * SizeOf(DType::kF32)) + Arena::Aligned(Blocks(part) * SizeOf(DType::kF64));
+int64_t Optimizer::Bytes(Interval part, DType moments) {
+  return 2 * Arena::Aligned(part.size() * SizeOf(moments)) + Arena::Aligned(Blocks(part) * SizeOf(DType::kF64));
 }
 
 absl::StatusOr<Optimizer> Optimizer::Create(const Model& model, const AdamWSettings& settings, Interval part) {
-  const int64_t bytes = std::max(Bytes(part), Arena::kAlignment);  // a rank may have nothing to update
+  const int64_t bytes =
+      std::max(Bytes(part, settings.moments), Arena::kAlignment);  // a rank may have nothing to update
   INGOT_ASSIGN_OR_RETURN(Arena arena, model.backend()->CreateArena("optimizer moments", bytes));
   Optimizer optimizer(model, settings, part, std::move(arena));
   INGOT_RETURN_IF_ERROR(model.backend()->FillZero(optimizer.moment1_));
@@ -31,8 +32,8 @@ absl::StatusOr<Optimizer> Optimizer::Create(const Model& model, const AdamWSetti
 
 Optimizer::Optimizer(const Model& model, const AdamWSettings& settings, Interval part, Arena arena)
     : model_(&model), settings_(settings), part_(part), arena_(std::move(arena)) {
-  moment1_ = arena_.Take("first moments", DType::kF32, {part.size()});
-  moment2_ = arena_.Take("second moments", DType::kF32, {part.size()});
+  moment1_ = arena_.Take("first moments", settings.moments, {part.size()});
+  moment2_ = arena_.Take("second moments", settings.moments, {part.size()});
   block_sums_ = arena_.Take("gradient block sums", DType::kF64, {Blocks(part)});
 }
 
@@ -69,7 +70,9 @@ void Optimizer::Apply(int64_t step, double learning_rate, double gradient_scale)
                   .beta2 = settings_.beta2,
                   .eps = settings_.eps,
                   .weight_decay = range.begin == 0 ? settings_.weight_decay : 0.0f,
-                  .gradient_scale = static_cast<float>(gradient_scale)});
+                  .gradient_scale = static_cast<float>(gradient_scale),
+                  .rounding_seed = settings_.rounding_seed,
+                  .first_element = begin});
   }
 }
 

@@ -34,6 +34,9 @@ struct Trainer::Parts {
 
 namespace {
 
+// Apart from the seed of the first weights, whose streams are numbered likewise.
+constexpr uint64_t kMomentStreams = 0x6D6F6D656E7473;
+
 absl::Status CheckBlas() {
   std::string problem;
   if (BlasIsRight(&problem)) return absl::OkStatus();
@@ -66,6 +69,7 @@ absl::StatusOr<std::unique_ptr<CheckpointWriter>> WriterOf(const RunConfig& conf
   return CheckpointWriter::Create(StoreOf(config, run_directory), {.background = config.checkpoint().background(),
                                                                    .max_failures = config.checkpoint().max_failures(),
                                                                    .copied = CopiedAtSave(config, device, table),
+                                                                   .moments = MomentsOf(config),
                                                                    .say = SayLine});
 }
 
@@ -124,7 +128,9 @@ AdamWSettings AdamWSettingsOf(const RunConfig& config) {
           .beta2 = optimizer.beta2(),
           .eps = optimizer.eps(),
           .weight_decay = optimizer.weight_decay(),
-          .clip = optimizer.clip()};
+          .clip = optimizer.clip(),
+          .moments = MomentsOf(config),
+          .rounding_seed = config.training().seed() + kMomentStreams};
 }
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory,

@@ -106,6 +106,19 @@ def bf16_on_the_wire_has_one_answer_too(bench):
 
 
 @check
+def moments_in_bf16_have_one_answer(bench):
+    bf16, runs = "optimizer.moments_dtype=bf16", []
+    for world in ([(1, 1, 10)], [(2, 0, 10)], [(4, 3, 5), (2, 2, 10)]):
+        run = bench.work / f"run-{len(runs)}"
+        for ranks, zero, steps in world:
+            train(bench, run, bf16, f"parallel.zero={zero}", "schedule.kind=constant", ranks=ranks, steps=steps)
+        runs.append(state(run)[:2])
+        require(runs[-1] == runs[0], f"{world}: another state than one rank's")
+    done = bench.run(*command(bench, bench.work / "run-0", "schedule.kind=constant", steps=11), status=1)
+    require("optimizer.moments_dtype: expected bf16, found fp32" in done.stderr, done.stderr[-300:])
+
+
+@check
 def odd_worlds_and_uneven_lanes(bench):
     settings = ["training.tokens_per_step=352", "parallel.lanes=5"]  # 11 micro-batches in 5 lanes
     runs = {}
@@ -136,7 +149,8 @@ def emulated_device(bench):
     runs = []
     for ranks, zero in ((1, 1), (2, 0), (2, 2), (2, 3)):
         run = bench.work / f"run-{ranks}-{zero}"
-        train(bench, run, *settings, f"parallel.zero={zero}", ranks=ranks, steps=3, device="cuda")
+        train(bench, run, *settings, f"parallel.zero={zero}", "optimizer.moments_dtype=bf16", "parallel.wire=bf16",
+              ranks=ranks, steps=3, device="cuda")
         runs.append(state(run))
     require(all(other == runs[0] for other in runs), "2 ranks have another state than one")
 

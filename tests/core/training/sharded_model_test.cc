@@ -100,7 +100,9 @@ class PlannedMemory : public RankThreads {
          {std::string("model.layers=3"), std::string("model.channels=64"), std::string("model.heads=2"),
           std::string("model.vocabulary=2000"), std::string("data.sequence_length=16"),
           std::string("training.micro_batch=2"), std::string("training.tokens_per_step=256"),
-          absl::StrCat("parallel.zero=", zero), "data.path=" + directory_ / "data"}) {
+          absl::StrCat("parallel.zero=", zero),
+          std::string(zero % 2 == 0 ? "optimizer.moments_dtype=bf16" : "parallel.wire=bf16"),
+          "data.path=" + directory_ / "data"}) {
       EXPECT_TRUE(ApplySetting(config, setting).ok()) << setting;
     }
     return config;
@@ -117,7 +119,7 @@ TEST_F(PlannedMemory, IsWhatIsTaken) {
       for (int64_t rank = 0; rank < ranks; ++rank) planned += PlanOf(config, Device::kCpu, *plan, rank).total();
       const int64_t before = Arena::LiveBytes();
       ForRanks(ranks, [&](const std::shared_ptr<Ranks>& place) {
-        const auto trainer = Trainer::Create(config, directory_ / "run", Device::kCpu, place);
+        const auto trainer = Trainer::Create(config, directory_ / absl::StrCat("run-", zero), Device::kCpu, place);
         ASSERT_TRUE(trainer.ok()) << trainer.status();
         ASSERT_TRUE(place->communicator().Barrier().ok());  // all have what they take
         EXPECT_EQ(Arena::LiveBytes() - before, planned) << ranks << " ranks, stage " << zero;
