@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "distributed/part_exchange.h"
 
 namespace ingot {
 namespace {
@@ -114,34 +115,35 @@ int64_t TreeReduceScatter::SlotElements(int64_t rank) const {
 
 absl::Status TreeReduceScatter::Run(Communicator& communicator, const std::vector<NodeValues>& nodes, float* slots,
                                     float* out) const {
-  const int64_t rank = communicator.rank(), size = communicator.size();
+  const int64_t rank = communicator.rank();
   int64_t pieces = 0;
   for (const Interval& shard : shards) pieces = std::max(pieces, (shard.size() + kPiece - 1) / kPiece);
+  std::vector<float*> own;
+  for (const NodeValues& node : nodes) own.push_back(node.values);
   for (int64_t piece = 0; piece < pieces; ++piece) {
-    const Interval mine = PieceOf(shards[rank], piece);
-    const auto bytes = [](int64_t elements) { return elements * static_cast<int64_t>(sizeof(float)); };
-    std::vector<Transfer> sends, receives;
-    std::vector<NodeValues> all;
-    float* slot = slots;
-    for (int64_t peer = 0; peer < size; ++peer) {
-      const Interval theirs = PieceOf(shards[peer], piece);
-      if (peer == rank) {
-        for (const NodeValues& node : nodes) all.push_back({node.node, node.values + mine.begin});
-        continue;
-      }
-      for (const NodeValues& node : nodes) sends.push_back({peer, node.values + theirs.begin, bytes(theirs.size())});
-      for (const Interval& node : MaximalNodes(leaves, leaf_parts[peer])) {
-        receives.push_back({peer, slot, bytes(mine.size())});
-        all.push_back({node, slot});
-        slot += mine.size();
-      }
+    PartExchange exchange;
+    for (size_t peer = 0; peer < shards.size(); ++peer) {
+      exchange.parts.push_back({PieceOf(shards[peer], piece)});
+      exchange.buffers.emplace_back(MaximalNodes(leaves, leaf_parts[peer]).size(), PartExchange::Wire::kF32);
     }
-    INGOT_RETURN_IF_ERROR(communicator.Exchange(sends, receives));
+    INGOT_RETURN_IF_ERROR(exchange.Run(communicator, own, slots, nullptr));
+    const Interval mine = exchange.parts[rank][0];
     if (mine.size() == 0) continue;
-    const float* const sum = AddNodes(leaves, all, mine.size());
-    if (sum != out + mine.begin) std::memcpy(out + mine.begin, sum, static_cast<size_t>(bytes(mine.size())));
+    const std::vector<std::vector<float*>> at = exchange.At(rank, 0, own, slots);
+    AddOverRanks(leaves, leaf_parts, at, mine.size(), out + mine.begin);
   }
   return absl::OkStatus();
+}
+
+void AddOverRanks(int64_t leaves, const std::vector<Interval>& leaf_parts,
+                  const std::vector<std::vector<float*>>& values, int64_t count, float* out) {
+  std::vector<NodeValues> all;
+  for (size_t rank = 0; rank < leaf_parts.size(); ++rank) {
+    const std::vector<Interval> nodes = MaximalNodes(leaves, leaf_parts[rank]);
+    for (size_t i = 0; i < nodes.size(); ++i) all.push_back({nodes[i], values[rank][i]});
+  }
+  const float* const sum = AddNodes(leaves, all, count);
+  if (sum != out) std::memcpy(out, sum, static_cast<size_t>(count) * sizeof(float));
 }
 
 }  // namespace ingot

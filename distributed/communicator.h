@@ -2,6 +2,7 @@
 // Communicator: moves bytes between the ranks of a run. Everything is built on one exchange of messages, and no value
 // is ever added on the way: sums are ours, in an order of ours (distributed/sum_tree.h).
 // All ranks make the same calls in the same order. An error is final: the communicator cannot be used any more.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,7 +31,7 @@ class Communicator {
   int64_t rank() const { return rank_; }
   int64_t size() const { return size_; }
   // Exchanges entered so far, for the flight record and the watchdog.
-  uint64_t exchanges() const { return exchanges_; }
+  uint64_t exchanges() const { return exchanges_; }  // from any thread
   // Called when an exchange is entered and when it is done or has failed, with its number (from 1) and the bytes sent and
   // received.
   using Observer = std::function<void(uint64_t number, uint64_t bytes, FlightState state)>;
@@ -53,7 +54,7 @@ class Communicator {
 
  private:
   const int64_t rank_, size_;
-  uint64_t exchanges_ = 0;
+  std::atomic<uint64_t> exchanges_{0};
   Observer observer_;
 };
 
@@ -78,5 +79,10 @@ struct TreeReduceScatter {
   // shard of `out`, which may be the buffer of a node.
   absl::Status Run(Communicator& communicator, const std::vector<NodeValues>& nodes, float* slots, float* out) const;
 };
+
+// The sum of all leaves over `count` elements, to `out`: values[r][i] is the i-th of rank r's maximal nodes, of which
+// `out` may be one. All of them may be written over.
+void AddOverRanks(int64_t leaves, const std::vector<Interval>& leaf_parts,
+                  const std::vector<std::vector<float*>>& values, int64_t count, float* out);
 
 }  // namespace ingot

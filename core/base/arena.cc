@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
@@ -35,7 +36,11 @@ int64_t AvailableBytes() {
   return std::numeric_limits<int64_t>::max();
 }
 
+std::atomic<int64_t> live_bytes{0};
+
 }  // namespace
+
+int64_t Arena::LiveBytes() { return live_bytes; }
 
 absl::StatusOr<Arena> Arena::Create(std::string name, int64_t bytes) {
   bytes = std::max(kAlignment, Aligned(bytes));
@@ -59,6 +64,11 @@ Arena Arena::Over(std::string name, void* memory, int64_t bytes, void (*release)
   return Arena(std::move(name), memory, bytes, release);
 }
 
+Arena::Arena(std::string name, void* memory, int64_t bytes, void (*release)(void*))
+    : name_(std::move(name)), memory_(memory), bytes_(bytes), release_(release) {
+  live_bytes += bytes;
+}
+
 Arena::Arena(Arena&& other) noexcept
     : name_(std::move(other.name_)),
       memory_(std::exchange(other.memory_, nullptr)),
@@ -77,6 +87,7 @@ Arena& Arena::operator=(Arena&& other) noexcept {
 
 Arena::~Arena() {
   if (memory_ == nullptr) return;
+  live_bytes -= bytes_;
   if (release_ != nullptr) {
     release_(memory_);
   } else {

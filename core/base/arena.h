@@ -31,11 +31,13 @@ class Arena {
   int64_t bytes() const { return bytes_; }
   int64_t used() const { return used_; }
 
+  // Bytes of all arenas of this process that exist now: what plans are held against. Thread-safe.
+  static int64_t LiveBytes();
+
   static constexpr int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
  private:
-  Arena(std::string name, void* memory, int64_t bytes, void (*release)(void*))
-      : name_(std::move(name)), memory_(memory), bytes_(bytes), release_(release) {}
+  Arena(std::string name, void* memory, int64_t bytes, void (*release)(void*));
   std::string name_;
   void* memory_ = nullptr;
   int64_t bytes_ = 0;

@@ -34,11 +34,11 @@ class Gpt2 : public Network {
   static constexpr char kPositions[] = "transformer.wpe.weight";
   static constexpr char kFinalNorm[] = "transformer.ln_f";
 
-  Linear Both(const Tensor& flat, const std::string& name) const {
+  Linear Both(const FlatBuffer& flat, const std::string& name) const {
     return {View(flat, name + ".weight"), View(flat, name + ".bias")};
   }
 
-  Gpt2Layer LayerOf(const Tensor& flat, int64_t l) const {
+  Gpt2Layer LayerOf(const FlatBuffer& flat, int64_t l) const {
     const std::string block = "transformer.h." + std::to_string(l) + ".";
     return {.norm1 = Both(flat, block + "ln_1"),
             .qkv = Both(flat, block + "attn.c_attn"),

@@ -33,7 +33,7 @@ class Llama : public Network {
   static constexpr char kEmbedding[] = "model.embed_tokens.weight";
   static constexpr char kFinalNorm[] = "model.norm.weight";
 
-  LlamaLayer LayerOf(const Tensor& flat, int64_t l) const {
+  LlamaLayer LayerOf(const FlatBuffer& flat, int64_t l) const {
     const std::string block = "model.layers." + std::to_string(l) + ".";
     const std::string q = block + "self_attn.q_proj", k = block + "self_attn.k_proj", v = block + "self_attn.v_proj";
     LlamaLayer layer = {

@@ -58,23 +58,29 @@ struct Layout {
       : dims(d),
         shape(s),
         table(MakeParameterTable(dims)),
+        windows(table),
         activations(ListActivations(dims, shape), dims.L),
         scratch(ScratchBytes(dims, shape, table, activations)) {}
 
   int64_t angle_bytes() const { return HasAngles(dims) ? shape.T * dims.D * 4 : 0; }
+  // Elements that are kept, and of windows.
+  int64_t kept_parameters() const { return shape.shard.parameters ? shape.shard.size() : table.flat_size; }
+  int64_t kept_gradients() const { return shape.shard.gradients ? shape.shard.size() : table.flat_size; }
   bool works_on_copy() const { return shape.dtype != DType::kF32; }
   // Tokens, targets, positions, starts of documents, losses, most likely ids: 4 bytes a row each.
   int64_t batch_bytes() const { return 6 * Arena::Aligned(shape.B * shape.T * 4); }
 
   MemoryPlan Plan() const {
-    const int64_t flat = table.flat_size * 4;
     MemoryPlan plan;
     const auto add = [&](const std::string& name, int64_t bytes) {
       if (bytes > 0) plan.entries.push_back({name, Arena::Aligned(bytes)});
     };
-    add("parameters", flat);
-    add(absl::StrCat("parameters in ", Name(shape.dtype)), works_on_copy() ? flat / 4 * SizeOf(shape.dtype) : 0);
-    add("gradients", shape.training ? flat : 0);
+    const int64_t working = SizeOf(shape.dtype);
+    add("parameters", kept_parameters() * 4);
+    add(absl::StrCat("parameters in ", Name(shape.dtype)), works_on_copy() ? kept_parameters() * working : 0);
+    add("gradients", shape.training ? kept_gradients() * 4 : 0);
+    add("windows on parameters", shape.shard.parameters ? windows.size() * working : 0);
+    add("windows on gradients", shape.shard.gradients ? windows.size() * 4 : 0);
     add("activations kept for backward", activations.kept_bytes());
     add("temporary activations", activations.temporary_bytes());
     add("rotary angles", angle_bytes());
@@ -86,6 +92,7 @@ struct Layout {
   ModelDims dims;
   RunShape shape;
   ParameterTable table;
+  FlatWindows windows;
   ActivationPlan activations;
   int64_t scratch;
 };
@@ -95,10 +102,12 @@ class PlannedModel : public Model {
   PlannedModel(std::unique_ptr<const Layout> layout, std::shared_ptr<const Backend> backend, Arena arena)
       : layout_(std::move(layout)), backend_(std::move(backend)), arena_(std::move(arena)) {
     const RunShape& s = layout_->shape;
-    const int64_t flat = layout_->table.flat_size;
-    parameters_ = arena_.Take("parameters", DType::kF32, {flat});
-    working_ = layout_->works_on_copy() ? arena_.Take("working parameters", s.dtype, {flat}) : parameters_;
-    if (s.training) gradients_ = arena_.Take("gradients", DType::kF32, {flat});
+    const int64_t kept = layout_->kept_parameters(), window = layout_->windows.size();
+    parameters_ = arena_.Take("parameters", DType::kF32, {kept});
+    working_ = layout_->works_on_copy() ? arena_.Take("working parameters", s.dtype, {kept}) : parameters_;
+    if (s.training) gradients_ = arena_.Take("gradients", DType::kF32, {layout_->kept_gradients()});
+    if (s.shard.parameters) parameter_windows_ = arena_.Take("windows on parameters", s.dtype, {window});
+    if (s.shard.gradients) gradient_windows_ = arena_.Take("windows on gradients", DType::kF32, {window});
     activations_ = arena_.Take("activations", DType::kU8, {layout_->activations.bytes()});
     if (HasAngles(dims())) angles_ = arena_.Take("angles", DType::kF32, {s.T, dims().D / 2, 2});
     for (Tensor* ids : {&input_.tokens, &input_.targets, &input_.positions, &input_.document_start}) {
@@ -112,8 +121,8 @@ class PlannedModel : public Model {
                                 .shape = s,
                                 .table = layout_->table,
                                 .plan = layout_->activations,
-                                .parameters = working_,
-                                .gradients = gradients_,
+                                .parameters = ReadBuffer(),
+                                .gradients = WrittenBuffer(),
                                 .angles = angles_,
                                 .activations = activations_.ptr});
   }
@@ -121,6 +130,7 @@ class PlannedModel : public Model {
   // What stands between the parameters in the flat buffer stays zero for ever.
   absl::Status FillConstants() {
     INGOT_RETURN_IF_ERROR(backend_->FillZero(parameters_));
+    if (shape().shard.gradients) INGOT_RETURN_IF_ERROR(backend_->FillZero(gradients_));
     if (!HasAngles(dims())) return absl::OkStatus();
     INGOT_ASSIGN_OR_RETURN(const HostCopy angles, HostCopy::Create(backend_, angles_));
     FillRopeAngles(dims().rope_theta, angles.tensor());
@@ -134,10 +144,17 @@ class PlannedModel : public Model {
   Tensor parameters() const override { return parameters_; }
   Tensor gradients() const override { return gradients_; }
   Tensor working_parameters() const override { return working_; }
+  const FlatWindows& windows() const override { return layout_->windows; }
+  Tensor parameter_windows() const override { return parameter_windows_; }
+  Tensor gradient_windows() const override { return gradient_windows_; }
+  void set_hooks(LayerHooks* hooks) override {
+    hooks_ = hooks;
+    network_->set_hooks(hooks);
+  }
 
   absl::Status Initialize(uint64_t seed) override {
     INGOT_ASSIGN_OR_RETURN(const HostCopy parameters, HostCopy::Create(backend_, parameters_));
-    InitializeParameters(layout_->table, seed, parameters.tensor());
+    InitializeParameters(layout_->table, seed, parameters.tensor(), parameters_begin());
     INGOT_RETURN_IF_ERROR(parameters.Upload());
     RefreshWorkingParameters();
     return absl::OkStatus();
@@ -158,6 +175,7 @@ class PlannedModel : public Model {
                                .targets = Reshaped(input_.targets, {rows()}),
                                .losses = losses_,
                                .greedy = greedy == nullptr ? Tensor() : greedy_});
+    INGOT_RETURN_IF_ERROR(HooksStatus());
     INGOT_RETURN_IF_ERROR(backend_->CopyOut(losses, losses_));
     return greedy == nullptr ? absl::OkStatus() : backend_->CopyOut(greedy, greedy_);
   }
@@ -181,6 +199,7 @@ class PlannedModel : public Model {
                                .scale = scale,
                                .z_loss = z_loss});
     network_->Backward(ctx, in);
+    INGOT_RETURN_IF_ERROR(HooksStatus());
     INGOT_RETURN_IF_ERROR(backend_->CopyOut(host_losses_.data(), losses_));
     double sum = 0;
     for (const float loss : host_losses_) sum += loss;
@@ -189,6 +208,13 @@ class PlannedModel : public Model {
 
  private:
   int64_t rows() const { return shape().B * shape().T; }
+  absl::Status HooksStatus() const { return hooks_ == nullptr ? absl::OkStatus() : hooks_->status(); }
+  FlatBuffer ReadBuffer() const {
+    return shape().shard.parameters ? FlatBuffer(parameter_windows_, &layout_->windows) : FlatBuffer(working_);
+  }
+  FlatBuffer WrittenBuffer() const {
+    return shape().shard.gradients ? FlatBuffer(gradient_windows_, &layout_->windows) : FlatBuffer(gradients_);
+  }
 
   // The batch copied to where the ops read it.
   absl::StatusOr<NetworkInput> OnDevice(const ModelInput& input) {
@@ -209,10 +235,12 @@ class PlannedModel : public Model {
   std::unique_ptr<const Layout> layout_;  // the network refers to it
   std::shared_ptr<const Backend> backend_;
   Arena arena_;
-  Tensor parameters_, working_, gradients_, activations_, angles_, losses_, greedy_, scratch_;
+  Tensor parameters_, working_, gradients_, parameter_windows_, gradient_windows_, activations_, angles_, losses_,
+      greedy_, scratch_;
   ModelInput input_;  // on the device
   std::vector<float> host_losses_;
   std::unique_ptr<Network> network_;
+  LayerHooks* hooks_ = nullptr;
 };
 
 absl::Status CheckShape(const ModelDims& dims, const RunShape& shape) {

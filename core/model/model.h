@@ -10,9 +10,20 @@
 #include "core/base/tensor.h"
 #include "core/model/backend.h"
 #include "core/model/dims.h"
+#include "core/model/flat_windows.h"
+#include "core/model/layer_hooks.h"
 #include "core/model/parameter_table.h"
 
 namespace ingot {
+
+// The elements of the flat buffers that a process keeps where several share a model. What it computes with and does not
+// keep lies in windows (flat_windows.h), which LayerHooks fill and empty.
+struct ModelShard {
+  int64_t begin = 0, end = 0;  // multiples of 64
+  bool gradients = false;      // of the gradients only the shard is kept
+  bool parameters = false;     // of the parameters as well
+  int64_t size() const { return end - begin; }
+};
 
 // What one call of the model works on.
 struct RunShape {
@@ -23,6 +34,7 @@ struct RunShape {
   bool recompute_mlp = false;    // run the norm and the feed-forward activation again instead of keeping them
   Device device = Device::kCpu;
   DType dtype = DType::kF32;  // of activations and the weights that products read; kBf16 on kCuda only
+  ModelShard shard = {};
 };
 
 struct MemoryEntry {
@@ -56,10 +68,19 @@ class Model {
   virtual const RunShape& shape() const = 0;
   virtual const ParameterTable& table() const = 0;
   virtual const std::shared_ptr<const Backend>& backend() const = 0;
-  // On the device of the model:
-  virtual Tensor parameters() const = 0;          // (flat_size) f32, the masters
-  virtual Tensor gradients() const = 0;           // (flat_size) f32; absent unless training
-  virtual Tensor working_parameters() const = 0;  // (flat_size) of shape().dtype, what products read; f32: parameters()
+  // On the device of the model, what is kept: (flat_size), or (shard.size()).
+  virtual Tensor parameters() const = 0;          // f32, the masters
+  virtual Tensor gradients() const = 0;           // f32; absent unless training
+  virtual Tensor working_parameters() const = 0;  // of shape().dtype, what products read; f32: parameters()
+  // The element of the flat buffers that begins parameters() and working_parameters(), or gradients().
+  int64_t parameters_begin() const { return shape().shard.parameters ? shape().shard.begin : 0; }
+  int64_t gradients_begin() const { return shape().shard.gradients ? shape().shard.begin : 0; }
+  // Where the shape has a shard, what is computed with: windows().size() elements each.
+  virtual const FlatWindows& windows() const = 0;
+  virtual Tensor parameter_windows() const = 0;  // of shape().dtype; absent unless shard.parameters
+  virtual Tensor gradient_windows() const = 0;   // f32; absent unless shard.gradients
+  // From now on told of each layer that is computed; null: nobody. Needed where the shape has a shard.
+  virtual void set_hooks(LayerHooks* hooks) = 0;
 
   // Draws every parameter from Philox keyed by (seed, its place in the table): the same on any number of threads.
   virtual absl::Status Initialize(uint64_t seed) = 0;
@@ -71,6 +92,7 @@ class Model {
   // Errors here and below: what the device reports.
   virtual absl::Status Evaluate(const ModelInput& input, float* losses, int32_t* greedy) = 0;
 
+  // Of all that is kept.
   virtual void ZeroGradients() = 0;
   // Forward and backward: gradients += d(scale * sum of losses + scale * z_loss * sum of lse^2). Returns the sum of
   // losses, in nats, added in a fixed order.

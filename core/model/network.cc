@@ -52,9 +52,9 @@ BlockActivations Network::ActivationsOf(int64_t l) const {
   return a;
 }
 
-Tensor Network::View(const Tensor& flat, const std::string& name) const { return JointView(flat, {name}); }
+Tensor Network::View(const FlatBuffer& buffer, const std::string& name) const { return JointView(buffer, {name}); }
 
-Tensor Network::JointView(const Tensor& flat, const std::vector<std::string>& names) const {
+Tensor Network::JointView(const FlatBuffer& buffer, const std::vector<std::string>& names) const {
   const auto spec = [&](const std::string& name) -> const ParameterSpec& {
     const int i = memory_.table.Find(name);
     INGOT_CHECK(i >= 0, "no parameter %s", name.c_str());
@@ -66,7 +66,8 @@ Tensor Network::JointView(const Tensor& flat, const std::vector<std::string>& na
     INGOT_CHECK(next.offset == joint.offset + Count(joint), "%s does not follow its neighbour", names[i].c_str());
     joint.shape[0] += next.shape[0];
   }
-  return flat.absent() ? Tensor() : ViewOf(flat, joint);
+  if (buffer.windows != nullptr) joint.offset = buffer.windows->PlaceOf(memory_.table.Find(names[0]));
+  return buffer.flat.absent() ? Tensor() : ViewOf(buffer.flat, joint);
 }
 
 void Network::Attend(Context& ctx, const NetworkInput& input, int64_t l) const {
@@ -94,6 +95,7 @@ void Network::Attend(Context& ctx, const NetworkInput& input, int64_t l) const {
 void Network::Forward(Context& ctx, const NetworkInput& input) {
   Embed(ctx, input);
   for (int64_t l = 0; l < memory_.dims.L; ++l) {
+    if (hooks_ != nullptr) hooks_->BeforeForward(l, l + 1 < memory_.dims.L ? l + 1 : -1);
     ForwardAttention(ctx, input, l, l == 0 ? Tensor() : blocks_[l - 1].x2);
     ForwardUp(ctx, l, blocks_[l].x1);
     ForwardDown(ctx, l);
@@ -104,6 +106,7 @@ void Network::Forward(Context& ctx, const NetworkInput& input) {
 void Network::Backward(Context& ctx, const NetworkInput& input) {
   BackwardFinalNorm(ctx);
   for (int64_t l = memory_.dims.L - 1; l >= 0; --l) {
+    if (hooks_ != nullptr) hooks_->BeforeBackward(l, l - 1);
     if (memory_.shape.recompute_block) {
       RecomputeBlock(ctx, input, l);
     } else if (memory_.shape.recompute_mlp) {
@@ -111,8 +114,10 @@ void Network::Backward(Context& ctx, const NetworkInput& input) {
     }
     BackwardFeedForward(ctx, l);
     BackwardAttention(ctx, input, l);
+    if (hooks_ != nullptr) hooks_->AfterBackward(l);
   }
   BackwardEmbedding(ctx, input);
+  if (hooks_ != nullptr) hooks_->AfterBackward(memory_.dims.L);
 }
 
 // x1 is kept and complete; all else of the block comes from it again. The last product is left out: nothing needs it.

@@ -6,6 +6,8 @@
 
 #include "core/model/activation_plan.h"
 #include "core/model/dims.h"
+#include "core/model/flat_windows.h"
+#include "core/model/layer_hooks.h"
 #include "core/model/model.h"
 #include "core/model/parameter_table.h"
 #include "kernels/context.h"
@@ -26,14 +28,21 @@ struct KvCache {
   int64_t length = 0;  // tokens held
 };
 
+// Where a network finds its parameters or leaves their gradients: a whole flat buffer, or a window buffer.
+struct FlatBuffer {
+  FlatBuffer(const Tensor& memory = {}, const FlatWindows* places = nullptr) : flat(memory), windows(places) {}
+  Tensor flat;
+  const FlatWindows* windows;  // null: a whole buffer
+};
+
 // All that a network works on. In describe mode every pointer is null.
 struct NetworkMemory {
   const ModelDims& dims;
   const RunShape& shape;
   const ParameterTable& table;
   const ActivationPlan& plan;
-  Tensor parameters;            // (flat_size)
-  Tensor gradients;             // (flat_size); absent unless training
+  FlatBuffer parameters;
+  FlatBuffer gradients;         // absent unless training
   Tensor angles;                // (P, D/2, 2); absent for gpt2
   void* activations = nullptr;  // plan.bytes()
   KvCache* cache = nullptr;     // attention reads and extends it if given; B = 1, no training
@@ -57,6 +66,9 @@ class Network {
  public:
   static std::unique_ptr<Network> Create(const NetworkMemory& memory);
   virtual ~Network() = default;
+
+  // Told of each layer from now on; null: nobody.
+  void set_hooks(LayerHooks* hooks) { hooks_ = hooks; }
 
   // From tokens to the normed rows that the head reads.
   void Forward(Context& ctx, const NetworkInput& input);
@@ -92,9 +104,9 @@ class Network {
   // Attention within the batch, or over the cache.
   void Attend(Context& ctx, const NetworkInput& input, int64_t l) const;
 
-  // The parameter `name` in a flat buffer; several that lie side by side as one matrix or vector.
-  Tensor View(const Tensor& flat, const std::string& name) const;
-  Tensor JointView(const Tensor& flat, const std::vector<std::string>& names) const;
+  // The parameter `name` in a buffer; several that lie side by side as one matrix or vector.
+  Tensor View(const FlatBuffer& buffer, const std::string& name) const;
+  Tensor JointView(const FlatBuffer& buffer, const std::vector<std::string>& names) const;
 
   // (R, W) as (B, T, W); (B, T) as (R).
   Tensor BySequence(const Tensor& t) const { return Reshaped(t, {memory_.shape.B, memory_.shape.T, t.dim(1)}); }
@@ -111,6 +123,7 @@ class Network {
   void RecomputeBlock(Context& ctx, const NetworkInput& input, int64_t l);
 
   std::string head_name_;
+  LayerHooks* hooks_ = nullptr;
 };
 
 // One constructor an architecture, each in its file.

@@ -32,8 +32,8 @@ struct TrainingState {
 };
 
 struct OptimizerTensors {
-  Tensor m;  // (flat_size) f32, first moments
-  Tensor v;  // (flat_size) f32, second moments
+  Tensor m;  // (flat_size) f32 or bf16, first moments
+  Tensor v;  // (flat_size) as m, second moments
 };
 
 struct CheckpointContents {
@@ -78,7 +78,8 @@ class CheckpointStore {
 // Checks manifest, sizes and CRC32C of every file of a checkpoint directory.
 absl::Status VerifyCheckpoint(const std::string& directory);
 
-// Reads a checkpoint that VerifyCheckpoint() accepts into tensors of `table`; the state is returned.
+// Reads a checkpoint that VerifyCheckpoint() accepts into tensors of `table`; the state is returned. Moments of another
+// dtype than the optimizer's are refused.
 absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& directory, const ParameterTable& table,
                                              Tensor parameters, OptimizerTensors optimizer);
 

@@ -59,7 +59,13 @@ absl::StatusOr<FileRecord> WriteOptimizer(const CheckpointContents& contents, co
   for (const auto& [kind, flat] : kinds) {
     INGOT_CHECK(Count(flat) == contents.table->flat_size, "%s has another size than the table", kind);
     for (const ParameterSpec& spec : contents.table->specs) {
-      tensors.push_back({kind + spec.name, spec.shape, false, DType::kF32, flat.data<float>() + spec.offset});
+      TensorSource source = {.name = kind + spec.name, .shape = spec.shape, .dtype = flat.dtype};
+      if (flat.dtype == DType::kBf16) {
+        source.narrow = flat.data<Bf16>() + spec.offset;
+      } else {
+        source.values = flat.data<float>() + spec.offset;
+      }
+      tensors.push_back(std::move(source));
     }
   }
   return WriteSafetensors(path, std::move(tensors), {{"format", "pt"}});
@@ -68,9 +74,30 @@ absl::StatusOr<FileRecord> WriteOptimizer(const CheckpointContents& contents, co
 absl::Status ReadFlat(const SafetensorsReader& reader, const char* kind, const ParameterTable& table, Tensor flat) {
   INGOT_CHECK(Count(flat) == table.flat_size, "%s has another size than the table", kind);
   for (const ParameterSpec& spec : table.specs) {
-    INGOT_RETURN_IF_ERROR(reader.Read(kind + spec.name, spec.shape, false, flat.data<float>() + spec.offset));
+    if (flat.dtype == DType::kF32) {
+      INGOT_RETURN_IF_ERROR(reader.Read(kind + spec.name, spec.shape, false, flat.data<float>() + spec.offset));
+      continue;
+    }
+    std::vector<float> wide(Count(spec));
+    INGOT_RETURN_IF_ERROR(reader.Read(kind + spec.name, spec.shape, false, wide.data()));
+    Bf16* const to = flat.data<Bf16>() + spec.offset;
+    for (size_t n = 0; n < wide.size(); ++n) to[n] = ToBf16(wide[n]);  // exact: they are stored as bf16
   }
   return absl::OkStatus();
+}
+
+// Whether the moments are stored as the optimizer has them.
+absl::Status CheckMoments(const SafetensorsReader& reader, const ParameterTable& table, DType dtype,
+                          const std::string& path) {
+  const auto found =
+      table.specs.empty() ? reader.tensors().end() : reader.tensors().find(kFirstMoment + table.specs[0].name);
+  if (found == reader.tensors().end()) return absl::OkStatus();  // the reader names it
+  const char* const expected = dtype == DType::kBf16 ? "BF16" : "F32";
+  const std::string& stored = found->second.second.dtype;
+  if (stored == expected) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, ": expected moments in ", expected, " by optimizer.moments_dtype, found ", stored, "; set it to ",
+      stored == "BF16" ? "bf16" : "fp32", ", as this run was begun, or begin another with --output"));
 }
 
 }  // namespace
@@ -115,6 +142,7 @@ absl::StatusOr<TrainingState> LoadCheckpoint(const std::string& directory, const
   INGOT_ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(JoinPath(directory, kOptimizerFile)));
   const bool has_masters = !table.specs.empty() && reader.Has(kMaster + table.specs.front().name);
   const size_t expected = table.specs.size() * (has_masters ? 3 : 2);
+  INGOT_RETURN_IF_ERROR(CheckMoments(reader, table, optimizer.m.dtype, JoinPath(directory, kOptimizerFile)));
   INGOT_RETURN_IF_ERROR(ReadFlat(reader, kFirstMoment, table, optimizer.m));
   INGOT_RETURN_IF_ERROR(ReadFlat(reader, kSecondMoment, table, optimizer.v));
   if (reader.tensors().size() != expected) {

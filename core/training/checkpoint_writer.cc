@@ -11,15 +11,18 @@
 
 namespace ingot {
 
-int64_t CheckpointWriter::Bytes(int64_t copied) {
-  return copied == 0 ? 0 : 3 * Arena::Aligned(copied * static_cast<int64_t>(sizeof(float)));
+int64_t CheckpointWriter::Bytes(int64_t copied, DType moments) {
+  return Arena::Aligned(copied * SizeOf(DType::kF32)) + 2 * Arena::Aligned(copied * SizeOf(moments));
 }
 
 absl::StatusOr<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Create(CheckpointStore store, Options options) {
   std::unique_ptr<CheckpointWriter> writer(new CheckpointWriter(std::move(store), std::move(options)));
   if (const int64_t copied = writer->options_.copied; copied > 0) {
-    INGOT_ASSIGN_OR_RETURN(writer->memory_, Arena::Create("checkpoint being written", Bytes(copied)));
-    for (Tensor& copy : writer->copies_) copy = writer->memory_->Take("copy", DType::kF32, {copied});
+    const DType moments = writer->options_.moments;
+    INGOT_ASSIGN_OR_RETURN(writer->memory_, Arena::Create("checkpoint being written", Bytes(copied, moments)));
+    for (size_t i = 0; i < std::size(writer->copies_); ++i) {
+      writer->copies_[i] = writer->memory_->Take("copy", i == 0 ? DType::kF32 : moments, {copied});
+    }
   }
   return writer;
 }

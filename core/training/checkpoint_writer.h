@@ -24,10 +24,11 @@ class CheckpointWriter {
     bool background = true;    // false: Save() returns when the checkpoint is written
     int64_t max_failures = 3;  // saves that may fail in a row; one more is an error
     int64_t copied = 0;        // elements of each flat buffer to copy; 0: their owner leaves them alone until Wait()
+    DType moments = DType::kF32;
     std::function<void(const std::string&)> say;  // warnings, on the thread that calls
   };
   // Bytes that Create() takes for `copied` elements.
-  static int64_t Bytes(int64_t copied);
+  static int64_t Bytes(int64_t copied, DType moments = DType::kF32);
   // Errors: memory that the system does not have.
   static absl::StatusOr<std::unique_ptr<CheckpointWriter>> Create(CheckpointStore store, Options options);
   ~CheckpointWriter();  // waits for what is being written

@@ -166,8 +166,7 @@ void CheckSpikes(const RunConfig& config, Checker& check) {
 }
 
 void CheckParallel(const ParallelConfig& parallel, Checker& check) {
-  check.Rule(parallel.zero() == 0 || parallel.zero() == 1,
-             absl::StrCat("parallel.zero: expected 0 or 1 (what this version can spread), found ", parallel.zero()));
+  check.Whole("parallel.zero", parallel.zero(), 0, 3);
   check.Whole("parallel.lanes", parallel.lanes(), 1, 1024);
   check.Whole("parallel.compare_every", parallel.compare_every(), 0, kMaxSteps);
 }

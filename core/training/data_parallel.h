@@ -11,7 +11,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/model/model.h"
+#include "core/training/lane_sums.h"
 #include "core/training/parallel_plan.h"
+#include "core/training/sharded_model.h"
 #include "distributed/communicator.h"
 
 namespace ingot {
@@ -34,52 +36,46 @@ class DataParallel {
                                                               Model& model);
 
   const ParallelPlan& plan() const { return plan_; }
-  // Of a step, in the global order.
-  Interval micro_batches() const { return plan_.MicroBatchesOf(leaves_); }
+  // What this rank computes of a step.
+  ParallelPlan::Deal deal() const { return plan_.DealOf(rank()); }
   // Of the flat buffers: what this rank updates.
   Interval updated() const { return plan_.UpdatedBy(rank(), flat_size()); }
 
   // A step: Begin(); for each own micro-batch Model::Accumulate() and Done(micro); Sum(). Then the gradients of
   // updated() are the sum over all micro-batches.
-  void Begin();
-  absl::Status Done(int64_t micro);
-  absl::Status Sum();  // collective
+  void Begin() { sums_->Begin(); }
+  absl::Status Done(int64_t micro) { return sums_->Done(micro); }
+  absl::Status Sum() { return sums_->Sum(); }  // collective
 
   // Collective: `mine` holds this rank's share, the result that of all ranks.
   absl::StatusOr<StepNumbers> Gather(const StepNumbers& mine);
-  // Collective: after an update of updated() all ranks have all parameters.
+  // Collective: after an update of updated() all ranks have all parameters that they keep.
   absl::Status ShareParameters();
-  // Collective: an error (exit code 76) that names the odd ranks unless all ranks have the same parameters.
+  // Collective: the parameters that this rank keeps were drawn or loaded.
+  absl::Status TakeParameters() { return sharded_ == nullptr ? absl::OkStatus() : sharded_->GatherOutside(); }
+  // Before the communicator is used or left by others, after an error too: nothing of a step is under way.
+  void WaitForExchanges() { sums_->WaitForExchanges(); }
+  // Collective: an error (exit code 76) that names the odd ranks unless all ranks have the same parameters. Stage 3 has
+  // nothing to compare: no parameter is kept twice.
   absl::Status CheckAgreement();
 
  private:
   DataParallel(const ParallelPlan& plan, Communicator& communicator, Model& model)
-      : plan_(plan),
-        communicator_(communicator),
-        model_(model),
-        leaves_(plan.LeavesOf(communicator.rank())),
-        nodes_(MaximalNodes(plan.leaves, leaves_)) {}
+      : plan_(plan), communicator_(communicator), model_(model) {}
 
   int64_t rank() const { return communicator_.rank(); }
   int64_t flat_size() const { return model_.table().flat_size; }
   bool alone() const { return plan_.ranks == 1; }
   absl::Status TakeMemory();
-  // By rank: the bytes of `elements` of `size` bytes.
-  std::vector<Interval> SummedBytes() const;
-  absl::StatusOr<std::vector<NodeValues>> NodesOnHost();
+  // By rank: the bytes of what it updates.
+  std::vector<Interval> UpdatedBytes() const;
 
   const ParallelPlan plan_;
   Communicator& communicator_;
   Model& model_;
-  const Interval leaves_;              // this rank's
-  const std::vector<Interval> nodes_;  // of them
-  std::optional<Arena> stack_memory_;  // on the device: sums of leaves that wait for the next one
-  std::vector<float*> stack_buffers_;
-  std::optional<Arena> slot_memory_;    // on the host: what comes from other ranks
-  std::vector<HostCopy> node_copies_;   // on the host, by node
-  std::optional<HostCopy> parameters_;  // on the host
-  std::optional<NodeStack> stack_;
-  absl::Status device_status_;  // of copies that the stack made
+  std::optional<HostCopy> parameters_;  // on the host, where all ranks have all of them
+  std::unique_ptr<GradientSums> sums_;
+  ShardedModel* sharded_ = nullptr;  // sums_, in rounds
 };
 
 }  // namespace ingot

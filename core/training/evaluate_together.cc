@@ -21,9 +21,14 @@ absl::StatusOr<EvalTotals> EvaluateTogether(Model& model, const WindowSource& so
   const int64_t B = model.shape().B, batches = (source.windows + B - 1) / B;
   std::vector<EvalTotals> totals(batches);
   const Interval mine = PartOf(batches, communicator.rank(), communicator.size());
-  for (int64_t batch = mine.begin; batch < mine.end; ++batch) {
+  // Where each layer's weights come from all ranks, all of them make as many passes: some only take part.
+  const bool together = model.shape().shard.parameters;
+  const int64_t ranks = communicator.size(), passes = together ? (batches + ranks - 1) / ranks : mine.size();
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    const int64_t batch = std::min(mine.begin + pass, batches - 1);
     const WindowSource part = Part(source, batch * B, std::min(B, source.windows - batch * B));
-    INGOT_ASSIGN_OR_RETURN(totals[batch], Evaluate(model, part, tokenizer, mask_documents));
+    INGOT_ASSIGN_OR_RETURN(const EvalTotals its, Evaluate(model, part, tokenizer, mask_documents));
+    if (pass < mine.size()) totals[batch] = its;
   }
   std::vector<Interval> parts;
   for (int64_t rank = 0; rank < communicator.size(); ++rank) {

@@ -18,13 +18,15 @@ struct AdamWSettings {
   float beta2 = 0.95f;
   float eps = 1e-8f;
   float weight_decay = 0.1f;
-  float clip = 1;  // longest gradient (2-norm); 0: no clipping
+  float clip = 1;               // longest gradient (2-norm); 0: no clipping
+  DType moments = DType::kF32;  // or kBf16, rounded stochastically (kernels/adamw.h)
+  uint64_t rounding_seed = 0;   // of that
 };
 
 class Optimizer {
  public:
   // Bytes that Create() will take for `part`.
-  static int64_t Bytes(Interval part);
+  static int64_t Bytes(Interval part, DType moments = DType::kF32);
   // Of the flat buffer's elements `part`, which begins and ends at multiples of GradientNorm::kBlock. Moments at zero, on
   // the model's device. `model` must outlive the optimizer. Errors: memory the device does not have.
   static absl::StatusOr<Optimizer> Create(const Model& model, const AdamWSettings& settings, Interval part);
@@ -41,6 +43,8 @@ class Optimizer {
 
  private:
   Optimizer(const Model& model, const AdamWSettings& settings, Interval part, Arena arena);
+  Tensor Gradients(int64_t begin, int64_t size) const;  // elements of the flat buffer
+
   const Model* model_;
   AdamWSettings settings_;
   Interval part_;

@@ -1,6 +1,7 @@
 #pragma once
 // RunWatch: what a rank tells about itself while it trains: its flight record, and a watchdog that ends the process
 // when a phase lasts too long.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,14 +30,14 @@ class RunWatch {
   void Enter(int64_t step, Phase phase);
   // All ranks of this start have come and share this number.
   void Begin(uint64_t attempt);
-  // An exchange with other ranks, by the thread that calls Enter().
+  // An exchange with other ranks. Thread-safe.
   void Exchange(uint64_t sequence, uint64_t bytes, FlightState state);
   // The process will leave with `exit_code`. Nothing is too long any more.
   void End(int exit_code, const std::string& note);
 
  private:
-  uint32_t step_ = 0;
-  Phase phase_ = Phase::kStart;
+  std::atomic<uint32_t> step_{0};
+  std::atomic<Phase> phase_{Phase::kStart};
   std::unique_ptr<FlightRecord> record_;
   std::unique_ptr<Watchdog> watchdog_;
 };

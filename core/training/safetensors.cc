@@ -119,7 +119,19 @@ absl::Status AppendTensor(FileWriter& writer, const TensorSource& tensor) {
   return absl::OkStatus();
 }
 
+absl::Status AppendNarrow(FileWriter& writer, const TensorSource& tensor) {
+  INGOT_CHECK(tensor.dtype == DType::kBf16 && !tensor.transposed, "%s: bf16 values of another form",
+              tensor.name.c_str());
+  int64_t count = 1;
+  for (const int64_t size : tensor.shape) count *= size;
+  for (int64_t n = 0; n < count; ++n) {
+    if (!std::isfinite(ToFloat(tensor.narrow[n]))) return NotFinite(tensor, ToFloat(tensor.narrow[n]));
+  }
+  return writer.Append(tensor.narrow, static_cast<size_t>(count) * sizeof(Bf16));
+}
+
 absl::Status Append(FileWriter& writer, const TensorSource& tensor) {
+  if (tensor.narrow != nullptr) return AppendNarrow(writer, tensor);
   switch (tensor.dtype) {
     case DType::kBf16:
       return AppendTensor<Bf16>(writer, tensor);

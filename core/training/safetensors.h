@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/base/bf16.h"
 #include "core/base/dtype.h"
 #include "core/base/file.h"
 
@@ -22,13 +23,14 @@ struct FileRecord {
   uint32_t crc32c = 0;
 };
 
-// Float32 values in memory that become one tensor of a file.
+// Float32 values in memory that become one tensor of a file, or bf16 values that are written as they are.
 struct TensorSource {
   std::string name;
   std::vector<int64_t> shape;  // in memory; rank 1 or 2
   bool transposed = false;     // (O, I) in memory is written as (I, O)
   DType dtype = DType::kF32;   // in the file: f32, bf16 or f16
   const float* values = nullptr;
+  const Bf16* narrow = nullptr;  // in place of values; dtype is bf16, not transposed
 };
 
 // Writes `tensors`, byte for byte as the reference writer does, whatever their order here. A value that is not finite,

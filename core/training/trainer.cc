@@ -27,6 +27,7 @@ bool Divides(int64_t every, int64_t step) { return every > 0 && step % every == 
 absl::Status Trainer::Run() {
   const absl::Status status = TrainToTheEnd();
   if (writer_ != nullptr) writer_->Wait().IgnoreError();  // after an error: what is under way is still written
+  parallel_->WaitForExchanges();
   ranks_->communicator().set_observer({});
   watch_.End(status.ok() ? exit_code() : ExitCodeOf(status), std::string(status.message()));
   return status;
@@ -72,9 +73,9 @@ absl::StatusOr<Trainer::StepResult> Trainer::Step() {
 absl::StatusOr<StepNumbers> Trainer::ComputeGradients() {
   StepNumbers mine;
   mine.stop_signal = StopSignal();
-  const Interval micros = parallel_->micro_batches();
+  const ParallelPlan::Deal deal = parallel_->deal();
   parallel_->Begin();
-  for (int64_t micro = micros.begin; micro < micros.end; ++micro) {
+  for (int64_t i = 0; i < deal.count; ++i) {
     Enter(Phase::kData);
     TokenBatch& batch = micro_batch_ = data_.training->Next();
     INGOT_RETURN_IF_ERROR(data_.training->status());
@@ -83,7 +84,7 @@ absl::StatusOr<StepNumbers> Trainer::ComputeGradients() {
     INGOT_ASSIGN_OR_RETURN(const double nats, model_->Accumulate(input, 1.0f, config_.model().z_loss()));
     mine.nats.push_back(nats);
     mine.targets += batch.target_count;
-    INGOT_RETURN_IF_ERROR(parallel_->Done(micro));
+    INGOT_RETURN_IF_ERROR(parallel_->Done(deal.MicroBatch(i)));
   }
   return mine;
 }
@@ -163,14 +164,14 @@ absl::Status Trainer::Save() {
   const auto start = std::chrono::steady_clock::now();
   saved_step_ = state_.step;
   if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Wait());  // what it reads may be what is collected into now
-  INGOT_ASSIGN_OR_RETURN(const std::optional<OptimizerTensors> moments, host_state_.Collect(parallel_->plan()));
-  if (!moments.has_value()) return absl::OkStatus();  // rank 0 writes
+  INGOT_ASSIGN_OR_RETURN(const std::optional<HostState::Collected> all, host_state_.Collect(parallel_->plan()));
+  if (!all.has_value()) return absl::OkStatus();  // rank 0 writes
   state_.raw_documents = data_.Marks();
   const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
   const CheckpointContents contents = {.dims = model_->dims(),
                                        .table = &model_->table(),
-                                       .parameters = host_state_.parameters(),
-                                       .optimizer = *moments,
+                                       .parameters = all->parameters,
+                                       .optimizer = all->moments,
                                        .state = state_,
                                        .tokenizer_directory = data_.first().tokenizer_directory(),
                                        .weights_dtype = bf16 ? DType::kBf16 : DType::kF32};

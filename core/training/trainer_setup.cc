@@ -8,6 +8,7 @@
 #include "core/base/process_memory.h"
 #include "core/base/status_macros.h"
 #include "core/training/matmul_peak.h"
+#include "core/training/memory_plan.h"
 #include "core/training/rank_fields.h"
 #include "core/training/raw_sources.h"
 #include "core/training/trainer.h"
@@ -34,6 +35,9 @@ struct Trainer::Parts {
 
 namespace {
 
+// Apart from the seed of the first weights, whose streams are numbered likewise.
+constexpr uint64_t kMomentStreams = 0x6D6F6D656E7473;
+
 absl::Status CheckBlas() {
   std::string problem;
   if (BlasIsRight(&problem)) return absl::OkStatus();
@@ -47,12 +51,6 @@ absl::Status TakeVocabulary(const Dataset& dataset, const Tokenizer& tokenizer, 
   return absl::InvalidArgumentError(absl::StrCat("model.vocabulary: expected at least ", tokenizer.size(),
                                                  ", the ids of the tokenizer of ", dataset.directory(), ", found ",
                                                  config.model().vocabulary()));
-}
-
-// Elements of each flat buffer that a save copies: what training changes while it is written. On CUDA the state of the
-// host is a copy already.
-int64_t CopiedAtSave(const RunConfig& config, Device device, const ParameterTable& table) {
-  return config.checkpoint().background() && device == Device::kCpu ? table.flat_size : 0;
 }
 
 // Under the policy of rollbacks the newest checkpoint of the interval stays, to be gone back to.
@@ -72,27 +70,18 @@ absl::StatusOr<std::unique_ptr<CheckpointWriter>> WriterOf(const RunConfig& conf
   return CheckpointWriter::Create(StoreOf(config, run_directory), {.background = config.checkpoint().background(),
                                                                    .max_failures = config.checkpoint().max_failures(),
                                                                    .copied = CopiedAtSave(config, device, table),
+                                                                   .moments = MomentsOf(config),
                                                                    .say = SayLine});
 }
 
 void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const TrainingData& data,
                const ParallelPlan& parallel) {
-  MemoryPlan plan = Model::Plan(DimsOf(config), ShapeOf(config, device));
-  const Interval part = parallel.UpdatedBy(0, table.flat_size);
-  plan.entries.push_back({"optimizer moments", Optimizer::Bytes(part)});
-  for (MemoryEntry& entry : DataParallel::Memory(parallel, 0, table, device)) plan.entries.push_back(std::move(entry));
-  if (const int64_t copied = CopiedAtSave(config, device, table); copied > 0) {
-    plan.entries.push_back({"checkpoint being written", CheckpointWriter::Bytes(copied)});
-  }
-  if (HasRawDocuments(config.data())) plan.entries.push_back({"raw documents", RawDocumentsBytes(config)});
-  if (device == Device::kCpu) {
-    const int64_t collected = HostState::Bytes(device, table, part, 0);
-    if (collected > 0) plan.entries.push_back({"moments of all ranks", collected});
-    plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
-  }
-  std::printf("%s, %lld parameters\n%s\n%lld training tokens%s, %lld validation tokens, %lld tokens a step\n%s",
+  MemoryPlan plan = PlanOf(config, device, parallel, 0);
+  if (device == Device::kCpu) plan.entries.push_back({"program, libraries, tokenizer", ResidentBytes()});
+  std::printf("%s, %lld parameters\n%s%s\n%lld training tokens%s, %lld validation tokens, %lld tokens a step\n%s",
               config.model().architecture() == ModelConfig::gpt2 ? "gpt2" : "llama",
               static_cast<long long>(table.parameters), plan.ToString().c_str(),
+              TotalsByZero(config, device, parallel.ranks).c_str(),
               static_cast<long long>(data.tokens(Split::kTraining)),
               HasRawDocuments(config.data()) ? " so far (raw documents become more)" : "",
               static_cast<long long>(data.tokens(Split::kValidation)), static_cast<long long>(TokensPerStep(config)),
@@ -142,7 +131,9 @@ AdamWSettings AdamWSettingsOf(const RunConfig& config) {
           .beta2 = optimizer.beta2(),
           .eps = optimizer.eps(),
           .weight_decay = optimizer.weight_decay(),
-          .clip = optimizer.clip()};
+          .clip = optimizer.clip(),
+          .moments = MomentsOf(config),
+          .rounding_seed = config.training().seed() + kMomentStreams};
 }
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const std::string& run_directory,
@@ -164,8 +155,9 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
   INGOT_RETURN_IF_ERROR(TakeVocabulary(data.first(), tokenizer, config));
   INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
   INGOT_ASSIGN_OR_RETURN(const ParallelPlan plan, ParallelPlan::Of(config, ranks->size()));
-  const RunShape shape = ShapeOf(config, device);
+  RunShape shape = ShapeOf(config, device);
   const ParameterTable table = MakeParameterTable(DimsOf(config));
+  shape.shard = plan.ShardOf(ranks->rank(), table.flat_size);
   double peak_flops = 0;
   std::optional<RunDirectory> directory;
   if (ranks->first()) {
@@ -266,6 +258,7 @@ absl::Status Trainer::ResumeFromNewestValid() {
                            : absl::StrCat("resumed from ", *newest));
   } else {
     INGOT_RETURN_IF_ERROR(model_->Initialize(config_.training().seed()));
+    INGOT_RETURN_IF_ERROR(parallel_->TakeParameters());
     if (config_.spikes().policy() == SpikeConfig::rollback) INGOT_RETURN_IF_ERROR(Save());  // the first to go back to
   }
   return ReadOnFrom(state_.next_sequence);
@@ -275,6 +268,7 @@ absl::Status Trainer::LoadFrom(const std::string& checkpoint) {
   INGOT_ASSIGN_OR_RETURN(TrainingState stored, host_state_.Load([&](Tensor parameters, OptimizerTensors moments) {
     return LoadCheckpoint(checkpoint, model_->table(), parameters, moments);
   }));
+  INGOT_RETURN_IF_ERROR(parallel_->TakeParameters());
   if (stored.dataset_fingerprint != data_.fingerprint) {
     return absl::FailedPreconditionError(
         absl::StrCat(checkpoint, ": expected the dataset it was trained on, found another in ",
@@ -301,8 +295,8 @@ absl::Status Trainer::ReadOnFrom(int64_t sequence) {
     metrics_ = std::make_unique<MetricsLog>(std::move(metrics));
   }
   const int64_t B = config_.training().micro_batch();
-  const Interval micros = parallel_->micro_batches();
-  data_.training->Start(sequence + micros.begin * B, parallel_->plan().micro_batches * B, micros.size());
+  const ParallelPlan::Deal deal = parallel_->deal();
+  data_.training->Start(sequence + deal.first * B, deal.stride * B, deal.run);
   data_wait_ = data_.training->seconds_waited();
   return absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/philox.h"
+#include "distributed/part_exchange.h"
 
 namespace ingot {
 namespace {
@@ -123,6 +124,50 @@ TEST_F(CommunicatorTest, TheSumHasTheBitsOfOneRank) {
       });
     }
   }
+}
+
+// Element i of buffer `buffer` of a rank: with more digits than bf16 has, or without.
+float PartValue(int64_t rank, size_t buffer, int64_t i, PartExchange::Wire wire) {
+  const auto n = static_cast<uint64_t>(rank * 10) + buffer;
+  const auto value = static_cast<float>(Philox{9}.Normal(n, static_cast<uint64_t>(i)));
+  return wire == PartExchange::Wire::kBf16 ? ToFloat(ToBf16(value)) : value;
+}
+
+TEST_F(CommunicatorTest, PartsReachTheirOwnersInEitherFormat) {
+  using Wire = PartExchange::Wire;
+  constexpr int64_t kElements = 1000;
+  const PartExchange exchange = {
+      .buffers = {{Wire::kF32, Wire::kBf16}, {Wire::kBf16}, {Wire::kF32}},
+      .parts = {{{0, 1}, {700, 999}}, {{1, 334}, {340, 341}, {342, 345}}, {}},  // rank 2 owns nothing
+  };
+  ForRanks(3, [&](ControlPlane&, Communicator& communicator) {
+    const int64_t rank = communicator.rank();
+    std::vector<std::vector<float>> memory;
+    std::vector<float*> own;
+    for (size_t buffer = 0; buffer < exchange.buffers[rank].size(); ++buffer) {
+      std::vector<float>& values = memory.emplace_back();
+      for (int64_t i = 0; i < kElements; ++i) {
+        values.push_back(PartValue(rank, buffer, i, exchange.buffers[rank][buffer]));
+      }
+    }
+    for (std::vector<float>& values : memory) own.push_back(values.data());
+    std::vector<float> received(exchange.ReceivedElements(rank) + 1);
+    std::vector<Bf16> staged(exchange.StagedElements(rank) + 1);
+    ASSERT_TRUE(exchange.Run(communicator, own, received.data(), staged.data()).ok());
+    for (size_t part = 0; part < exchange.parts[rank].size(); ++part) {
+      const Interval mine = exchange.parts[rank][part];
+      const auto at = exchange.At(rank, part, own, received.data());
+      for (size_t peer = 0; peer < 3; ++peer) {
+        for (size_t buffer = 0; buffer < at[peer].size(); ++buffer) {
+          for (int64_t i = 0; i < mine.size(); ++i) {
+            const float expected =
+                PartValue(static_cast<int64_t>(peer), buffer, mine.begin + i, exchange.buffers[peer][buffer]);
+            ASSERT_EQ(at[peer][buffer][i], expected) << peer << " " << buffer << " " << mine.begin + i;
+          }
+        }
+      }
+    }
+  });
 }
 
 TEST_F(CommunicatorTest, ARankThatGoesIsNamedToThoseWhoWaitForIt) {

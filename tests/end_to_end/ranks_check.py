@@ -86,10 +86,36 @@ def wait_for_steps(process, run, steps):
 def same_bits_for_all_worlds_and_levels(bench):
     expected = state(whole(bench))
     for ranks in (2, 4):
-        for zero in (0, 1):
+        for zero in (0, 1, 2, 3):
             run = bench.work / f"run-{ranks}-{zero}"
             train(bench, run, f"parallel.zero={zero}", ranks=ranks)
             require(state(run) == expected, f"{ranks} ranks, zero {zero}: another state than one rank's")
+
+
+@check
+def bf16_on_the_wire_has_one_answer_too(bench):
+    runs = []
+    for ranks, zero in ((1, 1), (2, 0), (4, 1), (4, 2), (2, 3)):
+        run = bench.work / f"run-{ranks}-{zero}"
+        train(bench, run, "parallel.wire=bf16", f"parallel.zero={zero}", ranks=ranks, steps=10)
+        runs.append(state(run))
+        require(runs[-1] == runs[0], f"{ranks} ranks, zero {zero}: another state than one rank's")
+    plain = bench.work / "plain"
+    train(bench, plain, steps=10)
+    require(state(plain)[1] != runs[0][1], "nothing was rounded")
+
+
+@check
+def moments_in_bf16_have_one_answer(bench):
+    bf16, runs = "optimizer.moments_dtype=bf16", []
+    for world in ([(1, 1, 10)], [(2, 0, 10)], [(4, 3, 5), (2, 2, 10)]):
+        run = bench.work / f"run-{len(runs)}"
+        for ranks, zero, steps in world:
+            train(bench, run, bf16, f"parallel.zero={zero}", "schedule.kind=constant", ranks=ranks, steps=steps)
+        runs.append(state(run)[:2])
+        require(runs[-1] == runs[0], f"{world}: another state than one rank's")
+    done = bench.run(*command(bench, bench.work / "run-0", "schedule.kind=constant", steps=11), status=1)
+    require("optimizer.moments_dtype: expected bf16, found fp32" in done.stderr, done.stderr[-300:])
 
 
 @check
@@ -106,7 +132,7 @@ def odd_worlds_and_uneven_lanes(bench):
 @check
 def resumes_with_other_ranks(bench):
     run = bench.work / "run"
-    for ranks, zero, steps in ((4, 1, 10), (1, 0, 20), (2, 1, 30)):
+    for ranks, zero, steps in ((4, 3, 10), (1, 0, 20), (2, 2, 30)):
         train(bench, run, f"parallel.zero={zero}", ranks=ranks, steps=steps, *[])
     name, files, _ = state(run)
     # A cosine over 30 steps only: the undisturbed run knows its length from the start.
@@ -121,11 +147,12 @@ def emulated_device(bench):
     settings = ["model.layers=1", "model.channels=64", "model.heads=1", "training.tokens_per_step=64",
                 "data.sequence_length=16", "validation.tokens=16"]
     runs = []
-    for ranks, zero in ((1, 1), (2, 1), (2, 0)):
+    for ranks, zero in ((1, 1), (2, 0), (2, 2), (2, 3)):
         run = bench.work / f"run-{ranks}-{zero}"
-        train(bench, run, *settings, f"parallel.zero={zero}", ranks=ranks, steps=3, device="cuda")
+        train(bench, run, *settings, f"parallel.zero={zero}", "optimizer.moments_dtype=bf16", "parallel.wire=bf16",
+              ranks=ranks, steps=3, device="cuda")
         runs.append(state(run))
-    require(runs[0] == runs[1] == runs[2], "2 ranks have another state than one")
+    require(all(other == runs[0] for other in runs), "2 ranks have another state than one")
 
 
 @check

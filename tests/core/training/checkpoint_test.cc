@@ -156,6 +156,29 @@ TEST(CheckpointStore, SavesTheSameStepAgain) {
   EXPECT_THAT(Saved(run), ElementsAre("step-00000005"));
 }
 
+TEST(CheckpointStore, MomentsInBf16ComeBackBitForBit) {
+  const TemporaryDirectory run;
+  SmallModel model(LlamaDims());
+  const int64_t size = model.table.flat_size;
+  std::vector<Bf16> moments[2], loaded[2];
+  for (int kind = 0; kind < 2; ++kind) {
+    for (const float value : model.values[kind + 1]) moments[kind].push_back(ToBf16(value));
+    loaded[kind].resize(size);
+  }
+  const auto view = [size](std::vector<Bf16>& values) { return Tensor(values.data(), DType::kBf16, {size}); };
+  CheckpointContents contents = model.contents(5);
+  contents.optimizer = {view(moments[0]), view(moments[1])};
+  ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(contents).ok());
+  const auto state = LoadCheckpoint(Step(run, 5), model.table, model.parameters(), {view(loaded[0]), view(loaded[1])});
+  ASSERT_TRUE(state.ok()) << state.status();
+  for (int kind = 0; kind < 2; ++kind) {
+    for (int64_t n = 0; n < size; ++n) ASSERT_EQ(loaded[kind][n].bits, moments[kind][n].bits) << kind << " " << n;
+  }
+  const auto refused = LoadCheckpoint(Step(run, 5), model.table, model.parameters(), model.optimizer());
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("expected moments in F32 by optimizer.moments_dtype, found BF16; set it to bf16"));
+}
+
 TEST(CheckpointStore, ReplacesABrokenOne) {
   const TemporaryDirectory run;
   SmallModel model(LlamaDims());

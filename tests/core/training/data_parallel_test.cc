@@ -4,46 +4,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <thread>
-
+#include "core/base/philox.h"
 #include "distributed/exit_codes.h"
-#include "distributed/ranks.h"
 #include "kernels/gradient_norm.h"
-#include "tests/core/training/tiny_run.h"
+#include "tests/core/training/rank_threads.h"
 
 namespace ingot {
 namespace {
 
-class DataParallelTest : public ::testing::Test {
+class DataParallelTest : public RankThreads {
  protected:
-  void ForRanks(int64_t size, const std::function<void(Ranks&)>& work) {
-    std::vector<std::thread> threads;
-    for (int64_t rank = 0; rank < size; ++rank) {
-      threads.emplace_back([&, rank] {
-        const auto ranks = Ranks::Join({.environment = {{"INGOT_RANK", std::to_string(rank)},
-                                                        {"INGOT_WORLD_SIZE", std::to_string(size)},
-                                                        {"INGOT_LOCAL_SIZE", std::to_string(size)}},
-                                        .launch = {},
-                                        .run_directory = directory_ / "run",
-                                        .interface = {},
-                                        .deadlines = {},
-                                        .leave = {}});
-        ASSERT_TRUE(ranks.ok()) << ranks.status();
-        ASSERT_TRUE((*ranks)->Connect().ok());
-        work(**ranks);
-        EXPECT_TRUE((*ranks)->communicator().Barrier().ok());
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-  }
   static std::unique_ptr<Model> TinyModel() {
     const ModelDims dims = {.L = 1, .C = 64, .H = 2, .K = 2, .D = 32, .F = 64, .V = 2048, .T = 8};
     auto model = Model::Create(dims, {.B = 1, .T = 8, .training = true});
     EXPECT_TRUE(model.ok()) << model.status();
     return *std::move(model);
   }
-  TemporaryDirectory directory_;
 };
 
 // Gradients that round, written into the model in place of a backward.
@@ -59,10 +35,10 @@ std::vector<float> SumOf(Model& model, Communicator& communicator, int64_t zero)
   const auto parallel = DataParallel::Create(plan, communicator, model);
   EXPECT_TRUE(parallel.ok()) << parallel.status();
   (*parallel)->Begin();
-  const Interval micros = (*parallel)->micro_batches();
-  for (int64_t micro = micros.begin; micro < micros.end; ++micro) {
-    FillGradients(model, micro);
-    EXPECT_TRUE((*parallel)->Done(micro).ok());
+  const ParallelPlan::Deal deal = (*parallel)->deal();
+  for (int64_t i = 0; i < deal.count; ++i) {
+    FillGradients(model, deal.MicroBatch(i));
+    EXPECT_TRUE((*parallel)->Done(deal.MicroBatch(i)).ok());
   }
   EXPECT_TRUE((*parallel)->Sum().ok());
   const Interval mine = (*parallel)->updated();
@@ -75,7 +51,7 @@ TEST_F(DataParallelTest, TheSumHasTheBitsOfOneRank) {
   const std::vector<float> expected = SumOf(*model, Ranks::Alone()->communicator(), 1);
   ASSERT_EQ(static_cast<int64_t>(expected.size()), model->table().flat_size);
   for (const int64_t size : {2, 3}) {
-    ForRanks(size, [&](Ranks& ranks) {
+    ForConnectedRanks(size, [&](Ranks& ranks) {
       const std::unique_ptr<Model> own = TinyModel();
       EXPECT_TRUE(SumOf(*own, ranks.communicator(), 0) == expected) << size << " ranks";
       const Interval mine = ParallelPlan{.ranks = size, .zero = 1}.UpdatedBy(ranks.rank(), own->table().flat_size);
@@ -89,7 +65,7 @@ TEST_F(DataParallelTest, TheSumHasTheBitsOfOneRank) {
 double Nats(int64_t micro) { return 0.1 * static_cast<double>(micro); }
 
 TEST_F(DataParallelTest, NumbersAreThoseOfAllRanks) {
-  ForRanks(3, [&](Ranks& ranks) {
+  ForConnectedRanks(3, [&](Ranks& ranks) {
     const std::unique_ptr<Model> model = TinyModel();
     const ParallelPlan plan = {.ranks = 3, .micro_batches = 10, .leaves = 6, .zero = 1};
     const auto parallel = DataParallel::Create(plan, ranks.communicator(), *model);
@@ -97,8 +73,9 @@ TEST_F(DataParallelTest, NumbersAreThoseOfAllRanks) {
     StepNumbers mine;
     mine.stop_signal = ranks.rank() == 1 ? 15 : 0;
     mine.targets = 100 + ranks.rank();
-    const Interval micros = (*parallel)->micro_batches(), updated = (*parallel)->updated();
-    for (int64_t micro = micros.begin; micro < micros.end; ++micro) mine.nats.push_back(Nats(micro));
+    const ParallelPlan::Deal deal = (*parallel)->deal();
+    const Interval updated = (*parallel)->updated();
+    for (int64_t i = 0; i < deal.count; ++i) mine.nats.push_back(Nats(deal.MicroBatch(i)));
     constexpr int64_t kBlock = GradientNorm::kBlock;
     for (int64_t block = updated.begin / kBlock; block < updated.end / kBlock; ++block)
       mine.block_sums.push_back(static_cast<double>(block));
@@ -116,7 +93,7 @@ TEST_F(DataParallelTest, NumbersAreThoseOfAllRanks) {
 
 TEST_F(DataParallelTest, TheOddRankIsNamed) {
   for (const int64_t size : {2, 3}) {
-    ForRanks(size, [&](Ranks& ranks) {
+    ForConnectedRanks(size, [&](Ranks& ranks) {
       const std::unique_ptr<Model> model = TinyModel();
       ASSERT_TRUE(model->Initialize(3).ok());
       const auto parallel =

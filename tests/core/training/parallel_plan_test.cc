@@ -54,6 +54,43 @@ TEST(ParallelPlan, MoreRanksThanLeavesAreRefused) {
   EXPECT_FALSE(ParallelPlan::Of(Config(8, 8, false), 9).ok());
 }
 
+TEST(ParallelPlan, RoundsDealOneMicroBatchToEachRank) {
+  RunConfig config = Config(12, 16);
+  for (const int zero : {2, 3}) {
+    config.mutable_parallel()->set_zero(zero);
+    const ParallelPlan plan = *ParallelPlan::Of(config, 3);
+    EXPECT_TRUE(plan.in_rounds());
+    EXPECT_EQ(plan.leaves, 12);
+    for (int64_t rank = 0; rank < 3; ++rank) {
+      const ParallelPlan::Deal deal = plan.DealOf(rank);
+      ASSERT_EQ(deal.count, 4);
+      for (int64_t i = 0; i < 8; ++i) EXPECT_EQ(deal.MicroBatch(i), rank + 3 * i);  // two steps
+    }
+    EXPECT_FALSE(ParallelPlan::Of(config, 1)->in_rounds());
+  }
+}
+
+TEST(ParallelPlan, ADealGoesOnInTheNextStep) {
+  const ParallelPlan plan = *ParallelPlan::Of(Config(11, 5), 3);
+  for (int64_t rank = 0; rank < 3; ++rank) {
+    const ParallelPlan::Deal deal = plan.DealOf(rank);
+    const Interval mine = plan.MicroBatchesOf(plan.LeavesOf(rank));
+    ASSERT_EQ(deal.count, mine.size());
+    for (int64_t i = 0; i < 2 * deal.count; ++i) {
+      EXPECT_EQ(deal.MicroBatch(i), mine.begin + i / deal.count * 11 + i % deal.count);
+    }
+  }
+}
+
+TEST(ParallelPlan, RoundsNeedALaneForEachMicroBatchAndRanksThatDivide) {
+  RunConfig config = Config(12, 8);
+  config.mutable_parallel()->set_zero(2);
+  EXPECT_THAT(std::string(ParallelPlan::Of(config, 2).status().message()), HasSubstr("at least 12"));
+  config.mutable_parallel()->set_reproducible(false);
+  EXPECT_TRUE(ParallelPlan::Of(config, 2)->chained);
+  EXPECT_THAT(std::string(ParallelPlan::Of(config, 5).status().message()), HasSubstr("found 5 ranks"));
+}
+
 TEST(ParallelPlan, ShardsAreWholeBlocks) {
   constexpr int64_t kBlock = GradientNorm::kBlock;
   for (const int64_t blocks : {1, 2, 7}) {

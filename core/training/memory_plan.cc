@@ -1,0 +1,59 @@
+#include "core/training/memory_plan.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "core/training/checkpoint_writer.h"
+#include "core/training/data_parallel.h"
+#include "core/training/host_state.h"
+#include "core/training/optimizer.h"
+#include "core/training/raw_sources.h"
+
+namespace ingot {
+
+int64_t CopiedAtSave(const RunConfig& config, Device device, const ParameterTable& table) {
+  return config.checkpoint().background() && device == Device::kCpu ? table.flat_size : 0;
+}
+
+DType MomentsOf(const RunConfig& config) {
+  return config.optimizer().moments_dtype() == OptimizerConfig::bf16 ? DType::kBf16 : DType::kF32;
+}
+
+MemoryPlan PlanOf(const RunConfig& config, Device device, const ParallelPlan& parallel, int64_t rank) {
+  const ModelDims dims = DimsOf(config);
+  const ParameterTable table = MakeParameterTable(dims);
+  RunShape shape = ShapeOf(config, device);
+  shape.shard = parallel.ShardOf(rank, table.flat_size);
+  MemoryPlan plan = Model::Plan(dims, shape);
+  const auto add = [&plan](const char* name, int64_t bytes) {
+    if (bytes > 0) plan.entries.push_back({name, bytes});
+  };
+  add("optimizer moments", Optimizer::Bytes(parallel.UpdatedBy(rank, table.flat_size), MomentsOf(config)));
+  for (MemoryEntry& entry : DataParallel::Memory(parallel, rank, table, device)) {
+    plan.entries.push_back(std::move(entry));
+  }
+  if (rank == 0)
+    add("checkpoint being written", CheckpointWriter::Bytes(CopiedAtSave(config, device, table), MomentsOf(config)));
+  if (rank == 0 && HasRawDocuments(config.data())) add("raw documents", RawDocumentsBytes(config));
+  if (device == Device::kCpu)
+    add("state of all ranks", HostState::Bytes(device, table, shape.shard, rank, MomentsOf(config)));
+  return plan;
+}
+
+std::string TotalsByZero(const RunConfig& config, Device device, int64_t ranks) {
+  if (ranks == 1) return "";
+  std::string line = "memory of rank 0 by parallel.zero:";
+  for (int zero = 0; zero <= 3; ++zero) {
+    RunConfig other = config;
+    other.mutable_parallel()->set_zero(zero);
+    const absl::StatusOr<ParallelPlan> plan = ParallelPlan::Of(other, ranks);
+    if (!plan.ok()) continue;
+    absl::StrAppendFormat(&line, " %d: %.1f MiB%s", zero,
+                          static_cast<double>(PlanOf(other, device, *plan, 0).total()) / (1 << 20),
+                          zero < 3 ? "," : "");
+  }
+  if (line.back() == ',') line.pop_back();
+  return line + "\n";
+}
+
+}  // namespace ingot
