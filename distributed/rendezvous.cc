@@ -7,10 +7,12 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "absl/strings/escaping.h"
@@ -109,6 +111,19 @@ absl::StatusOr<HostPort> Resolve(const std::string& coordinator) {
   return HostPort{text, port};
 }
 
+// Each rank has a socket to each other one, rank 0 two. Systems commonly allow a process 1,024 open files until it asks.
+absl::Status AllowSockets(int64_t ranks) {
+  constexpr rlim_t kOtherFiles = 256;
+  const rlim_t wanted = 2 * static_cast<rlim_t>(ranks) + kOtherFiles;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return absl::OkStatus();
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (limit.rlim_cur == wanted && setrlimit(RLIMIT_NOFILE, &limit) == 0) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(ranks, " ranks: expected room for ", wanted,
+                                                   " open files, found a limit of ", limit.rlim_max,
+                                                   "; raise it (ulimit -n)"));
+}
+
 bool IsLoopback(const std::string& address) { return absl::StartsWith(address, "127."); }
 
 }  // namespace
@@ -177,6 +192,7 @@ absl::StatusOr<std::unique_ptr<ControlPlane>> ControlPlane::Join(const Rendezvou
 
 absl::Status ControlPlane::Connect(const RendezvousOptions& options) {
   const Launch& launch = options.launch;
+  INGOT_RETURN_IF_ERROR(AllowSockets(size_));
   INGOT_ASSIGN_OR_RETURN(const std::string secret, ReadSecret(options.environment));
   Meeting meeting = {.address = "127.0.0.1", .port = 0, .secret = secret, .run_id = launch.run_id};
   bool by_file = launch.coordinator.empty();
