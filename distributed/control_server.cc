@@ -16,6 +16,7 @@
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -96,6 +97,7 @@ class Server : public ControlServer {
   void OnStuck(Peer& peer, const std::string& text);
   void Store(const std::string& key, std::string value);
   void Get(Peer& peer, const std::string& key);
+  void Claim(Peer& peer, const std::string& key);
   void Timers();
   void RoundTimers(const std::string& name, Round& round);
   void Closed(Peer& peer);
@@ -122,6 +124,7 @@ class Server : public ControlServer {
   std::map<std::string, Round> rounds_;  // by name; the comparison has the name ""
   std::map<std::string, std::string> store_;
   size_t stored_ = 0;
+  std::set<std::string> claimed_;                // keys that a rank was told to find
   std::multimap<std::string, int64_t> waiting_;  // key → rank
   std::deque<Clock::time_point> failures_;       // of strangers, the newest ControlServer::kMaxFailuresPerSecond
   Clock::time_point accepted_{};
@@ -239,6 +242,8 @@ void Server::Handle(Peer& peer, const Frame& frame) {
     Store(key, reader.Text());
   } else if (frame.type == FrameType::kGet) {
     Get(peer, reader.Text());
+  } else if (frame.type == FrameType::kClaim) {
+    Claim(peer, reader.Text());
   } else if (frame.type == FrameType::kFail) {
     const auto code = static_cast<ExitCode>(reader.Number());
     Decide(peer.rank, code, absl::StrCat(Describe(peer), ": ", reader.Text()));
@@ -371,6 +376,11 @@ void Server::Get(Peer& peer, const std::string& key) {
   WireWriter value;
   value.Text(key).Text(found->second);
   peer.link.Send(FrameType::kValue, value.bytes());
+}
+
+void Server::Claim(Peer& peer, const std::string& key) {
+  if (store_.count(key) > 0 || !claimed_.insert(key).second) return Get(peer, key);
+  peer.link.Send(FrameType::kYours, WireWriter().Text(key).bytes());
 }
 
 void Server::Timers() {

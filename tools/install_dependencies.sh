@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that Ingot is built from; with --tests also those its tests need, with --cuda a CUDA
-# toolkit where one is on offer, and cuBLASLt where the toolkit has none: NVIDIA's Python package, 430 MB to fetch, into
-# build/cuda_libraries. Installs only what is missing. Where there is no apt it names what is missing and exits 1.
+# toolkit where one is on offer, and cuBLASLt and NCCL where the toolkit has none: NVIDIA's Python packages, 430 and
+# 200 MB to fetch, into build/cuda_libraries. Installs only what is missing. Where there is no apt it names what is
+# missing and exits 1.
 set -euo pipefail
 
 usage() {
@@ -43,6 +44,8 @@ TEST_PACKAGES=(
   universal-ctags=bin:ctags
   ca-certificates=none
 )
+# A Slurm of two nodes on this machine and mpirun, for one check that says so and skips without them.
+OPTIONAL_TEST_PACKAGES=(slurmctld slurmd slurm-client munge openmpi-bin)
 
 # True where PROBE (see above) finds what it looks for; `none` is never missed.
 probe_holds() {
@@ -103,6 +106,16 @@ install_packages() {
   rm -f "$log"
 }
 
+# Where there is apt and it may be run; without these packages checks skip.
+install_optional_packages() {
+  command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; } || return 0
+  local missing
+  missing=$(missing_packages "$@")
+  # In a shell of its own: install_packages exits where it fails.
+  # shellcheck disable=SC2086
+  [ -z "$missing" ] || (install_packages $missing) || echo "going on without: $missing"
+}
+
 # The version of an nvcc on the PATH as MAJOR * 100 + MINOR, or 0.
 nvcc_version() {
   local release=""
@@ -133,29 +146,40 @@ toolkit() {
   dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")"
 }
 
-# cuBLASLt's header and library from NVIDIA's Python package, of the toolkit's major version. The package of CUDA 13 and
-# that of CUDA 12 have names of their own; other packages with CUDA's libraries could stand beside them here.
-install_cublaslt() {
-  local target=build/cuda_libraries package=nvidia-cublas==13.1.0.3
-  [ -e "$(toolkit)/include/cublasLt.h" ] && return
-  [ "$(nvcc_version)" -lt 1300 ] && package=nvidia-cublas-cu12==12.8.4.1
-  [ -f $target/package ] && [ "$(cat $target/package)" = $package ] && return
+# take_package PACKAGE==VERSION STAMP: NVIDIA's Python package into build/cuda_libraries; STAMP is a file there. Those of CUDA
+# 13 and of CUDA 12 have names of their own; other packages with CUDA's libraries could stand beside them here.
+take_package() {
+  local target=build/cuda_libraries
+  [ -f "$target/$2" ] && [ "$(cat "$target/$2")" = "$1" ] && return
   local python=/usr/bin/python3
   [ -x $python ] || python=python3
-  echo "taking $package into $target"
-  rm -rf $target
-  $python -m venv $target/venv
-  $target/venv/bin/python -m pip install --quiet --no-deps --no-compile --target $target/package_files $package
-  mv $target/package_files/nvidia $target/nvidia
+  echo "taking $1 into $target"
+  mkdir -p $target/nvidia
   rm -rf $target/venv $target/package_files
-  echo $package >$target/package
+  $python -m venv $target/venv
+  $target/venv/bin/python -m pip install --quiet --no-deps --no-compile --target $target/package_files "$1"
+  cp -rf $target/package_files/nvidia/. $target/nvidia/
+  rm -rf $target/venv $target/package_files
+  echo "$1" >"$target/$2"
+}
+
+# Headers and libraries of cuBLASLt and NCCL for the toolkit's major version, where the toolkit has none.
+install_cuda_libraries() {
+  local cublas=nvidia-cublas==13.1.0.3 nccl=nvidia-nccl-cu13==2.28.9
+  if [ "$(nvcc_version)" -lt 1300 ]; then
+    cublas=nvidia-cublas-cu12==12.8.4.1
+    nccl=nvidia-nccl-cu12==2.28.9
+  fi
+  [ -e "$(toolkit)/include/cublasLt.h" ] || take_package $cublas package
+  [ -e "$(toolkit)/include/nccl.h" ] || [ -e /usr/include/nccl.h ] || take_package $nccl nccl_package
 }
 
 wanted=("${BUILD_PACKAGES[@]}")
+optional=()
 cuda=false
 for argument in "$@"; do
   case $argument in
-    --tests) wanted+=("${TEST_PACKAGES[@]}") ;;
+    --tests) wanted+=("${TEST_PACKAGES[@]}"); optional+=("${OPTIONAL_TEST_PACKAGES[@]}") ;;
     --cuda) cuda=true ;;
     --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -167,9 +191,10 @@ if [ -n "$missing" ]; then
   # shellcheck disable=SC2086
   install_packages $missing
 fi
+if [ ${#optional[@]} -gt 0 ]; then install_optional_packages "${optional[@]}"; fi
 if $cuda; then
   install_cuda
   cd "$(dirname "$0")/.."
   # nvcc may have come just now, to where it is not on the PATH yet.
-  if command -v nvcc >/dev/null; then install_cublaslt; fi
+  if command -v nvcc >/dev/null; then install_cuda_libraries; fi
 fi

@@ -196,7 +196,7 @@ absl::Status BenchRanks(const RanksFlags& flags) {
   if (ranks->size() < 2) {
     return absl::FailedPreconditionError("expected several ranks, found one: ingot launch --nproc 2 -- bench ranks …");
   }
-  INGOT_RETURN_IF_ERROR(ranks->Connect());
+  INGOT_RETURN_IF_ERROR(ranks->Connect(Device::kCpu));
   nlohmann::ordered_json figures = {{"ranks", ranks->size()}, {"exchanges", nlohmann::ordered_json::array()}};
   for (const int64_t mebibytes : flags.mebibytes) {
     INGOT_ASSIGN_OR_RETURN(const nlohmann::ordered_json exchange, BenchExchange(*ranks, mebibytes, flags.repeat));

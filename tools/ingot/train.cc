@@ -17,6 +17,7 @@
 #include "core/training/trainer.h"
 #include "distributed/flight_record.h"
 #include "distributed/ranks.h"
+#include "kernels/cuda/runtime.h"
 #include "tools/ingot/command.h"
 #include "tools/ingot/device.h"
 
@@ -74,6 +75,7 @@ absl::Status Train(const TrainFlags& flags, int& code) {
                                                                           .deadlines = DeadlinesOf(flags),
                                                                           .leave = LeaveAtOnce}));
   SayLaunch(*ranks);
+  cuda::SetLocalRank(static_cast<int>(ranks->launch().local_rank));
   const absl::StatusOr<int> ended = TrainAs(ranks, flags);
   if (!ended.ok()) return ranks->Fail(ended.status());
   code = *ended;

@@ -30,7 +30,7 @@ class DataParallelTest : public ::testing::Test {
                                         .deadlines = {},
                                         .leave = {}});
         ASSERT_TRUE(ranks.ok()) << ranks.status();
-        ASSERT_TRUE((*ranks)->Connect().ok());
+        ASSERT_TRUE((*ranks)->Connect(Device::kCpu).ok());
         work(**ranks);
         EXPECT_TRUE((*ranks)->communicator().Barrier().ok());
       });
