@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -141,6 +142,7 @@ class Client : public ControlClient {
   absl::Status Compare(const std::vector<ComparedField>& fields) override;
   absl::Status Put(const std::string& key, const std::string& value) override;
   absl::StatusOr<std::string> Get(const std::string& key, Milliseconds limit) override;
+  absl::StatusOr<std::optional<std::string>> Claim(const std::string& key, Milliseconds limit) override;
   const std::string& local_address() const override { return local_address_; }
   void Report(const RankProgress& progress) override;
   void Fail(ExitCode code, const std::string& text) override;
@@ -168,6 +170,7 @@ class Client : public ControlClient {
   Link link_;
   std::map<std::string, std::vector<std::string>> gathered_;
   std::map<std::string, std::string> values_;
+  std::set<std::string> claimed_;  // keys that this rank is to find
   bool agreed_ = false, left_ = false, lost_ = false;
   RankProgress progress_;
   std::optional<Verdict> verdict_;
@@ -244,6 +247,8 @@ void Client::Handle(const Frame& frame) {
   } else if (frame.type == FrameType::kValue) {
     const std::string key = reader.Text();
     values_[key] = reader.Text();
+  } else if (frame.type == FrameType::kYours) {
+    claimed_.insert(reader.Text());
   } else if (frame.type == FrameType::kVerdict) {
     const auto rank = static_cast<int64_t>(reader.Number());
     const auto code = static_cast<ExitCode>(reader.Number());
@@ -310,6 +315,13 @@ absl::StatusOr<std::string> Client::Get(const std::string& key, Milliseconds lim
   INGOT_RETURN_IF_ERROR(Await(key, limit, [&] { return values_.count(key) > 0; }));
   const std::lock_guard lock(mutex_);
   return values_[key];
+}
+
+absl::StatusOr<std::optional<std::string>> Client::Claim(const std::string& key, Milliseconds limit) {
+  INGOT_RETURN_IF_ERROR(Send(FrameType::kClaim, WireWriter().Text(key).bytes()));
+  INGOT_RETURN_IF_ERROR(Await(key, limit, [&] { return values_.count(key) > 0 || claimed_.count(key) > 0; }));
+  const std::lock_guard lock(mutex_);
+  return claimed_.count(key) > 0 ? std::nullopt : std::optional(values_[key]);
 }
 
 void Client::Report(const RankProgress& progress) {

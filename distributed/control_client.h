@@ -48,6 +48,9 @@ class ControlClient {
   // A table of keys and values that rank 0 keeps. Get waits for the key.
   virtual absl::Status Put(const std::string& key, const std::string& value) = 0;
   virtual absl::StatusOr<std::string> Get(const std::string& key, std::chrono::milliseconds limit) = 0;
+  // The value of a key, or nothing for the first that asks for one that is not there: it is to find the value and Put() it,
+  // and the others wait for it here. So that they do not wait for each other, whoever finds it asks nobody meanwhile.
+  virtual absl::StatusOr<std::optional<std::string>> Claim(const std::string& key, std::chrono::milliseconds limit) = 0;
 
   // This machine's address on the connection to rank 0.
   virtual const std::string& local_address() const = 0;

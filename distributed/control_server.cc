@@ -12,9 +12,11 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <deque>
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -32,6 +34,7 @@ using Milliseconds = std::chrono::milliseconds;
 constexpr size_t kMaxStored = size_t{64} << 20;  // bytes of all keys and values
 constexpr int kBacklog = 1024;                   // connections that wait to be accepted
 constexpr Milliseconds kTick{50};                // longest wait of the loop
+constexpr Milliseconds kFloodPause{2};           // between two strangers: 64 of them then have 128 ms each
 constexpr Milliseconds kLinger{2000};            // for the ranks to leave
 constexpr std::chrono::seconds kSelfStopped{2};  // a loop that slept this long was stopped itself
 
@@ -46,7 +49,7 @@ std::string VerdictBytes(const Verdict& verdict) {
 struct Peer {
   explicit Peer(int socket) : link(socket, Link::Side::kServer) {}
   Link link;
-  std::string address, nonce;
+  std::string nonce;
   Clock::time_point opened = Clock::now(), heard = opened, greeted = opened;
   int64_t rank = -1;  // -1: a stranger
   std::string host, source;
@@ -83,7 +86,8 @@ class Server : public ControlServer {
   void Poll();
   void Accept();
   void DropOldestStranger();
-  bool Floods(const std::string& address);
+  void NoteFailure();
+  bool Flooded();
   void Serve(Peer& peer);
   void Handle(Peer& peer, const Frame& frame);
   void Admit(Peer& peer, const Frame& frame);
@@ -93,6 +97,7 @@ class Server : public ControlServer {
   void OnStuck(Peer& peer, const std::string& text);
   void Store(const std::string& key, std::string value);
   void Get(Peer& peer, const std::string& key);
+  void Claim(Peer& peer, const std::string& key);
   void Timers();
   void RoundTimers(const std::string& name, Round& round);
   void Closed(Peer& peer);
@@ -119,8 +124,10 @@ class Server : public ControlServer {
   std::map<std::string, Round> rounds_;  // by name; the comparison has the name ""
   std::map<std::string, std::string> store_;
   size_t stored_ = 0;
-  std::multimap<std::string, int64_t> waiting_;                     // key → rank
-  std::map<std::string, std::vector<Clock::time_point>> failures_;  // by address
+  std::set<std::string> claimed_;                // keys that a rank was told to find
+  std::multimap<std::string, int64_t> waiting_;  // key → rank
+  std::deque<Clock::time_point> failures_;       // of strangers, the newest ControlServer::kMaxFailuresPerSecond
+  Clock::time_point accepted_{};
   std::optional<Verdict> verdict_;
   std::thread thread_;
 };
@@ -148,14 +155,15 @@ void Server::Loop() {
 }
 
 void Server::Poll() {
-  std::vector<pollfd> polled = {{listener_, POLLIN, 0}, {wake_, POLLIN, 0}};
+  const bool pauses = Flooded() && Clock::now() - accepted_ < kFloodPause;
+  std::vector<pollfd> polled = {{pauses ? -1 : listener_, POLLIN, 0}, {wake_, POLLIN, 0}};
   std::vector<Peer*> peers;
   for (Peer& peer : peers_) {
     polled.push_back(
         {peer.link.socket(), static_cast<int16_t>(peer.link.wants_to_write() ? POLLIN | POLLOUT : POLLIN), 0});
     peers.push_back(&peer);
   }
-  if (poll(polled.data(), polled.size(), static_cast<int>(kTick.count())) <= 0) return;
+  if (poll(polled.data(), polled.size(), static_cast<int>((pauses ? kFloodPause : kTick).count())) <= 0) return;
   if (polled[1].revents != 0) {
     uint64_t count;
     (void)!read(wake_, &count, sizeof(count));
@@ -167,21 +175,13 @@ void Server::Poll() {
 }
 
 void Server::Accept() {
-  sockaddr_in from{};
-  socklen_t size = sizeof(from);
-  const int socket = accept4(listener_, reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  const int socket = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (socket < 0) return;
-  char text[INET_ADDRSTRLEN] = "";
-  inet_ntop(AF_INET, &from.sin_addr, text, sizeof(text));
-  if (Floods(text)) {
-    close(socket);
-    return;
-  }
+  accepted_ = Clock::now();
   if (std::count_if(peers_.begin(), peers_.end(), [](const Peer& p) { return p.rank < 0; }) >= kMaxStrangers) {
     DropOldestStranger();
   }
   Peer& peer = peers_.emplace_back(socket);
-  peer.address = text;
   peer.nonce = RandomBytes(32);
   WireWriter challenge;
   challenge.Text(peer.nonce).Text(options_.run_id);
@@ -190,14 +190,21 @@ void Server::Accept() {
 
 void Server::DropOldestStranger() {
   const auto oldest = std::find_if(peers_.begin(), peers_.end(), [](const Peer& p) { return p.rank < 0; });
-  if (oldest != peers_.end()) peers_.erase(oldest);  // the list is in the order they came
+  if (oldest == peers_.end()) return;
+  NoteFailure();
+  peers_.erase(oldest);  // the list is in the order they came
 }
 
-bool Server::Floods(const std::string& address) {
-  std::vector<Clock::time_point>& times = failures_[address];
-  const Clock::time_point since = Clock::now() - std::chrono::seconds(1);
-  times.erase(std::remove_if(times.begin(), times.end(), [&](auto time) { return time < since; }), times.end());
-  return times.size() >= static_cast<size_t>(kMaxFailuresPerSecond);
+void Server::NoteFailure() {
+  failures_.push_back(Clock::now());
+  if (failures_.size() > static_cast<size_t>(kMaxFailuresPerSecond)) failures_.pop_front();
+}
+
+// Then strangers are let in one by one, with pauses: whoever knows the secret has time to say so before the strangers
+// behind it take its place, also where it comes from the same address as they.
+bool Server::Flooded() {
+  return failures_.size() == static_cast<size_t>(kMaxFailuresPerSecond) &&
+         Clock::now() - failures_.front() < std::chrono::seconds(1);
 }
 
 void Server::Serve(Peer& peer) {
@@ -235,6 +242,8 @@ void Server::Handle(Peer& peer, const Frame& frame) {
     Store(key, reader.Text());
   } else if (frame.type == FrameType::kGet) {
     Get(peer, reader.Text());
+  } else if (frame.type == FrameType::kClaim) {
+    Claim(peer, reader.Text());
   } else if (frame.type == FrameType::kFail) {
     const auto code = static_cast<ExitCode>(reader.Number());
     Decide(peer.rank, code, absl::StrCat(Describe(peer), ": ", reader.Text()));
@@ -283,7 +292,7 @@ void Server::Admit(Peer& peer, const Frame& frame) {
 }
 
 void Server::Refuse(Peer& peer, const std::string& why) {
-  failures_[peer.address].push_back(Clock::now());
+  NoteFailure();
   if (!peer.link.authenticated()) peer.link.SendPlain(FrameType::kRefused, why, std::string(kFrameMac, '\0'));
   peer.closing = true;
 }
@@ -369,6 +378,11 @@ void Server::Get(Peer& peer, const std::string& key) {
   peer.link.Send(FrameType::kValue, value.bytes());
 }
 
+void Server::Claim(Peer& peer, const std::string& key) {
+  if (store_.count(key) > 0 || !claimed_.insert(key).second) return Get(peer, key);
+  peer.link.Send(FrameType::kYours, WireWriter().Text(key).bytes());
+}
+
 void Server::Timers() {
   const Clock::time_point now = Clock::now();
   for (Peer& peer : peers_) {
@@ -415,7 +429,9 @@ void Server::RoundTimers(const std::string& name, Round& round) {
 }
 
 void Server::Closed(Peer& peer) {
-  if (peer.rank >= 0 && !peer.left) {
+  if (peer.rank < 0) {
+    NoteFailure();
+  } else if (!peer.left) {
     Decide(peer.rank, ExitCode::kPeer, absl::StrCat(Describe(peer), " died: ", peer.link.why(), " in ", Doing(peer)));
   }
   peer.left = true;

@@ -21,7 +21,8 @@ struct ControlServerOptions {
 
 class ControlServer {
  public:
-  // Limits on strangers: unauthenticated connections at once (the oldest gives way), failures a second and address.
+  // Limits on strangers: unauthenticated connections at once (the oldest gives way), and failures a second, above which
+  // they are let in slowly.
   static constexpr int kMaxStrangers = 64;
   static constexpr int kMaxFailuresPerSecond = 20;
 

@@ -3,8 +3,11 @@
 #include <atomic>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "distributed/nccl_communicator.h"
+#include "kernels/cuda/runtime.h"
 
 namespace ingot {
 namespace {
@@ -62,8 +65,20 @@ absl::StatusOr<std::shared_ptr<Ranks>> Ranks::Join(const RanksOptions& options) 
   return ranks;
 }
 
-absl::Status Ranks::Connect() {
+absl::Status Ranks::Connect(Device device) {
   if (size() == 1) return absl::OkStatus();
+  data_plane_ = "Gloo";
+  const bool gpus = device == Device::kCuda && !cuda::IsEmulated();
+  const absl::StatusOr<std::string> nccl = gpus ? NcclName() : absl::CancelledError();
+  if (nccl.ok()) data_plane_ = *nccl;
+  // A path may be another on each machine, a version not.
+  const std::string version = data_plane_.substr(0, data_plane_.find(','));
+  INGOT_RETURN_IF_ERROR(control_->Compare({{"data plane", version}}));
+  if (nccl.ok()) {
+    INGOT_ASSIGN_OR_RETURN(communicator_, NcclCommunicator(*control_, kLongestWait));
+    return absl::OkStatus();
+  }
+  if (gpus) absl::StrAppend(&data_plane_, ", not NCCL: ", nccl.status().message());
   INGOT_ASSIGN_OR_RETURN(communicator_, GlooCommunicator(*control_, kLongestWait));
   return absl::OkStatus();
 }

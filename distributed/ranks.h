@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "distributed/communicator.h"
 #include "distributed/rendezvous.h"
+#include "kernels/context.h"
 
 namespace ingot {
 
@@ -40,8 +41,11 @@ class Ranks {
 
   // Collective: an error (exit code 78) that names field, values and ranks unless all have the same fields.
   absl::Status Compare(const std::vector<ComparedField>& fields) { return control_->Compare(fields); }
-  // Collective: opens the data plane. Before it communicator() may not be called.
-  absl::Status Connect();
+  // Collective: opens the data plane. Before it communicator() may not be called. Between GPUs it is NCCL, where this
+  // build and this machine have it; else, and on the emulator, Gloo. Errors: ranks that would choose differently.
+  absl::Status Connect(Device device);
+  // "NCCL 2.28.9, /usr/lib/libnccl.so.2", "Gloo", and on GPUs why it is Gloo; empty with one rank.
+  const std::string& data_plane() const { return data_plane_; }
   Communicator& communicator() const { return *communicator_; }
   ControlPlane& control() const { return *control_; }
 
@@ -58,6 +62,7 @@ class Ranks {
   std::shared_ptr<Leaving> leaving_;
   std::unique_ptr<ControlPlane> control_;
   std::unique_ptr<Communicator> communicator_;  // refers to control_
+  std::string data_plane_;
 };
 
 }  // namespace ingot

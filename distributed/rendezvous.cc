@@ -7,10 +7,12 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "absl/strings/escaping.h"
@@ -62,24 +64,35 @@ absl::StatusOr<std::string> ReadPrivateFile(const std::string& path) {
   return text;
 }
 
-// The IPv4 address of the network interface `name`, or of the first one that is up and leads outside.
-absl::StatusOr<std::string> AddressOfInterface(const std::string& name) {
+struct Interface {
+  std::string name, address;  // IPv4
+  bool loopback = false;
+};
+
+// Those that are up.
+absl::StatusOr<std::vector<Interface>> Interfaces() {
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return absl::ErrnoToStatus(errno, "the network interfaces of this machine");
-  std::string address, known;
+  std::vector<Interface> interfaces;
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
     if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET || (entry->ifa_flags & IFF_UP) == 0)
       continue;
-    absl::StrAppend(&known, known.empty() ? "" : ", ", entry->ifa_name);
-    const bool wanted = name.empty() ? (entry->ifa_flags & IFF_LOOPBACK) == 0 : name == entry->ifa_name;
-    char text[INET_ADDRSTRLEN];
-    if (!wanted || !address.empty()) continue;
-    if (inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(entry->ifa_addr)->sin_addr, text, sizeof(text)) != nullptr) {
-      address = text;
-    }
+    char text[INET_ADDRSTRLEN] = "";
+    inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(entry->ifa_addr)->sin_addr, text, sizeof(text));
+    interfaces.push_back({entry->ifa_name, text, (entry->ifa_flags & IFF_LOOPBACK) != 0});
   }
   freeifaddrs(list);
-  if (!address.empty()) return address;
+  return interfaces;
+}
+
+// The IPv4 address of the network interface `name`, or of the first one that is up and leads outside.
+absl::StatusOr<std::string> AddressOfInterface(const std::string& name) {
+  INGOT_ASSIGN_OR_RETURN(const std::vector<Interface> interfaces, Interfaces());
+  std::string known;
+  for (const Interface& interface : interfaces) {
+    if (name.empty() ? !interface.loopback : name == interface.name) return interface.address;
+    absl::StrAppend(&known, known.empty() ? "" : ", ", interface.name);
+  }
   return absl::NotFoundError(
       absl::StrCat("no network interface ", name, " with an IPv4 address is up; there are: ", known));
 }
@@ -109,6 +122,19 @@ absl::StatusOr<HostPort> Resolve(const std::string& coordinator) {
   return HostPort{text, port};
 }
 
+// Each rank has a socket to each other one, rank 0 two. Systems commonly allow a process 1,024 open files until it asks.
+absl::Status AllowSockets(int64_t ranks) {
+  constexpr rlim_t kOtherFiles = 256;
+  const rlim_t wanted = 2 * static_cast<rlim_t>(ranks) + kOtherFiles;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return absl::OkStatus();
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (limit.rlim_cur == wanted && setrlimit(RLIMIT_NOFILE, &limit) == 0) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(ranks, " ranks: expected room for ", wanted,
+                                                   " open files, found a limit of ", limit.rlim_max,
+                                                   "; raise it (ulimit -n)"));
+}
+
 bool IsLoopback(const std::string& address) { return absl::StartsWith(address, "127."); }
 
 }  // namespace
@@ -130,6 +156,14 @@ absl::StatusOr<std::string> ReadSecret(const Environment& environment) {
   if (secret.size() >= kLeastSecret) return secret;
   return SecretError(
       absl::StrCat("the ranks' secret: expected at least ", kLeastSecret, " bytes, found ", secret.size()));
+}
+
+std::string InterfaceOfAddress(const std::string& address) {
+  const absl::StatusOr<std::vector<Interface>> interfaces = Interfaces();
+  for (size_t i = 0; interfaces.ok() && i < interfaces->size(); ++i) {
+    if ((*interfaces)[i].address == address) return (*interfaces)[i].name;
+  }
+  return "";
 }
 
 absl::Status WriteMeeting(const std::string& run_directory, const Meeting& meeting) {
@@ -177,6 +211,7 @@ absl::StatusOr<std::unique_ptr<ControlPlane>> ControlPlane::Join(const Rendezvou
 
 absl::Status ControlPlane::Connect(const RendezvousOptions& options) {
   const Launch& launch = options.launch;
+  INGOT_RETURN_IF_ERROR(AllowSockets(size_));
   INGOT_ASSIGN_OR_RETURN(const std::string secret, ReadSecret(options.environment));
   Meeting meeting = {.address = "127.0.0.1", .port = 0, .secret = secret, .run_id = launch.run_id};
   bool by_file = launch.coordinator.empty();
@@ -242,6 +277,11 @@ absl::Status ControlPlane::Put(const std::string& key, const std::string& value)
 absl::StatusOr<std::string> ControlPlane::Get(const std::string& key) {
   if (client_ == nullptr) return absl::NotFoundError(absl::StrCat(key, ": there is one rank"));
   return client_->Get(key, deadlines_.gather);
+}
+
+absl::StatusOr<std::optional<std::string>> ControlPlane::Claim(const std::string& key) {
+  if (client_ == nullptr) return std::nullopt;
+  return client_->Claim(key, deadlines_.gather);
 }
 
 void ControlPlane::Report(const RankProgress& progress) {

@@ -46,6 +46,7 @@ class ControlPlane {
   absl::Status Compare(const std::vector<ComparedField>& fields);
   absl::Status Put(const std::string& key, const std::string& value);
   absl::StatusOr<std::string> Get(const std::string& key);
+  absl::StatusOr<std::optional<std::string>> Claim(const std::string& key);  // one rank finds everything itself
   void Report(const RankProgress& progress);
   void Fail(ExitCode code, const std::string& text);
   void Stuck(const std::string& text);
@@ -65,6 +66,9 @@ class ControlPlane {
 
 // The secret of `environment`; empty if there is none. Errors (exit code 77): a file that others may read or change.
 absl::StatusOr<std::string> ReadSecret(const Environment& environment);
+
+// The network interface that has this IPv4 address; empty if none has.
+std::string InterfaceOfAddress(const std::string& address);
 
 // RUN_DIR/.rendezvous.
 absl::Status WriteMeeting(const std::string& run_directory, const Meeting& meeting);

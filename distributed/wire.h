@@ -27,6 +27,8 @@ enum class FrameType : uint16_t {
   kStuck,          // client: text: a deadline of this rank passed
   kVerdict,        // server: rank, exit code, text: why the run ends
   kLeave,          // client: done, the connection may close
+  kClaim,          // client: key: its value, or the task to find it
+  kYours,          // server: key: nobody has it or was given the task
 };
 
 inline constexpr uint16_t kWireVersion = 1;

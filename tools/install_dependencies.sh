@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that Ingot is built from; with --tests also those its tests need, with --cuda a CUDA
-# toolkit where one is on offer, and cuBLASLt where the toolkit has none: NVIDIA's Python package, 430 MB to fetch, into
-# build/cuda_libraries; with --parquet Apache's Parquet library, which Debian does not have: out of its Python package,
-# 55 MB to fetch, into build/parquet_libraries. Installs only what is missing. Where there is no apt it names what is
-# missing and exits 1.
+# toolkit where one is on offer, and cuBLASLt and NCCL where the toolkit has none: NVIDIA's Python packages, 430 and
+# 200 MB to fetch, into build/cuda_libraries; with --parquet Apache's Parquet library, which Debian does not have: out of
+# its Python package, 55 MB to fetch, into build/parquet_libraries. Installs only what is missing. Where there is no apt
+# it names what is missing and exits 1.
 set -euo pipefail
 
 usage() {
@@ -45,6 +45,8 @@ TEST_PACKAGES=(
   universal-ctags=bin:ctags
   ca-certificates=none
 )
+# A Slurm of two nodes on this machine and mpirun, for one check that says so and skips without them.
+OPTIONAL_TEST_PACKAGES=(slurmctld slurmd slurm-client munge openmpi-bin)
 
 # True where PROBE (see above) finds what it looks for; `none` is never missed.
 probe_holds() {
@@ -105,6 +107,16 @@ install_packages() {
   rm -f "$log"
 }
 
+# Where there is apt and it may be run; without these packages checks skip.
+install_optional_packages() {
+  command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; } || return 0
+  local missing
+  missing=$(missing_packages "$@")
+  # In a shell of its own: install_packages exits where it fails.
+  # shellcheck disable=SC2086
+  [ -z "$missing" ] || (install_packages $missing) || echo "going on without: $missing"
+}
+
 # The version of an nvcc on the PATH as MAJOR * 100 + MINOR, or 0.
 nvcc_version() {
   local release=""
@@ -135,28 +147,39 @@ toolkit() {
   dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")"
 }
 
-# take_python_package PACKAGE TARGET: the files of a Python package, unpacked into TARGET/package_files.
+# take_python_package PACKAGE==VERSION FOLDER: the files of a Python package, unpacked into FOLDER/package_files.
 take_python_package() {
   local python=/usr/bin/python3
   [ -x $python ] || python=python3
   echo "taking $1 into $2"
-  rm -rf "$2"
+  mkdir -p "$2"
+  rm -rf "$2/venv" "$2/package_files"
   $python -m venv "$2/venv"
   "$2/venv/bin/python" -m pip install --quiet --no-deps --no-compile --target "$2/package_files" "$1"
   rm -rf "$2/venv"
 }
 
-# cuBLASLt's header and library from NVIDIA's Python package, of the toolkit's major version. The package of CUDA 13 and
-# that of CUDA 12 have names of their own; other packages with CUDA's libraries could stand beside them here.
-install_cublaslt() {
-  local target=build/cuda_libraries package=nvidia-cublas==13.1.0.3
-  [ -e "$(toolkit)/include/cublasLt.h" ] && return
-  [ "$(nvcc_version)" -lt 1300 ] && package=nvidia-cublas-cu12==12.8.4.1
-  [ -f $target/package ] && [ "$(cat $target/package)" = $package ] && return
-  take_python_package $package $target
-  mv $target/package_files/nvidia $target/nvidia
+# take_cuda_package PACKAGE==VERSION STAMP: NVIDIA's Python package into build/cuda_libraries; STAMP is a file there. Those
+# of CUDA 13 and of CUDA 12 have names of their own; other packages with CUDA's libraries could stand beside them here.
+take_cuda_package() {
+  local target=build/cuda_libraries
+  [ -f "$target/$2" ] && [ "$(cat "$target/$2")" = "$1" ] && return
+  take_python_package "$1" $target
+  mkdir -p $target/nvidia
+  cp -rf $target/package_files/nvidia/. $target/nvidia/
   rm -rf $target/package_files
-  echo $package >$target/package
+  echo "$1" >"$target/$2"
+}
+
+# Headers and libraries of cuBLASLt and NCCL for the toolkit's major version, where the toolkit has none.
+install_cuda_libraries() {
+  local cublas=nvidia-cublas==13.1.0.3 nccl=nvidia-nccl-cu13==2.28.9
+  if [ "$(nvcc_version)" -lt 1300 ]; then
+    cublas=nvidia-cublas-cu12==12.8.4.1
+    nccl=nvidia-nccl-cu12==2.28.9
+  fi
+  [ -e "$(toolkit)/include/cublasLt.h" ] || take_cuda_package $cublas package
+  [ -e "$(toolkit)/include/nccl.h" ] || [ -e /usr/include/nccl.h ] || take_cuda_package $nccl nccl_package
 }
 
 # Parquet's and Arrow's headers and libraries. The version is that of tests/downstream/requirements.txt, whose writer the
@@ -165,6 +188,7 @@ install_parquet() {
   local target=build/parquet_libraries package
   package=$(grep '^pyarrow==' tests/downstream/requirements.txt)
   [ -f $target/package ] && [ "$(cat $target/package)" = "$package" ] && return
+  rm -rf $target
   take_python_package "$package" $target
   mkdir $target/lib
   mv $target/package_files/pyarrow/lib{arrow,parquet}.so.* $target/lib/
@@ -175,11 +199,12 @@ install_parquet() {
 }
 
 wanted=("${BUILD_PACKAGES[@]}")
+optional=()
 cuda=false
 parquet=false
 for argument in "$@"; do
   case $argument in
-    --tests) wanted+=("${TEST_PACKAGES[@]}") ;;
+    --tests) wanted+=("${TEST_PACKAGES[@]}"); optional+=("${OPTIONAL_TEST_PACKAGES[@]}") ;;
     --cuda) cuda=true ;;
     --parquet) parquet=true; wanted+=(python3=bin:python3 python3-venv=none ca-certificates=none) ;;
     --help) usage; exit 0 ;;
@@ -192,10 +217,11 @@ if [ -n "$missing" ]; then
   # shellcheck disable=SC2086
   install_packages $missing
 fi
+if [ ${#optional[@]} -gt 0 ]; then install_optional_packages "${optional[@]}"; fi
 cd "$(dirname "$0")/.."
 if $parquet; then install_parquet; fi
 if $cuda; then
   install_cuda
   # nvcc may have come just now, to where it is not on the PATH yet.
-  if command -v nvcc >/dev/null; then install_cublaslt; fi
+  if command -v nvcc >/dev/null; then install_cuda_libraries; fi
 fi

@@ -116,6 +116,10 @@ python_environment() {
   echo "$wanted" >$stamp
 }
 
+nccl_test() {  # NCCL's library in real processes; only the build with CUDA has it
+  cmake --build build/cuda -j "$JOBS" --target nccl_test && build/cuda/tests/distributed/nccl/nccl_test
+}
+
 fuzz_one() {  # TARGET: seeds are read, new finds go to the build folder
   local found=build/fuzz/found/$1
   mkdir -p "$found"
@@ -168,8 +172,9 @@ CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_clang configure_and_build clang
 fuzzing
 if command -v nvcc >/dev/null; then
   step cuda_libraries tools/install_dependencies.sh --cuda
-  if CONFIGURE_FLAGS=-DINGOT_TESTS=OFF step build_cuda configure_and_build cuda; then
+  if CONFIGURE_FLAGS=-DINGOT_TESTS=ON step build_cuda configure_and_build cuda ingot; then
     checks ptxas_budget "$PYTHON" tools/ptxas_budget.py
+    step nccl_test nccl_test
   fi
   if step build_portable tools/portable_build.sh; then checks portable "$PYTHON" tools/portable_check.py; fi
 else

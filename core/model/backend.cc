@@ -11,7 +11,7 @@ namespace ingot {
 
 absl::StatusOr<std::shared_ptr<const Backend>> Backend::Create(Device device) {
   if (device == Device::kCpu) return std::shared_ptr<const Backend>(new Backend(device, "cpu", nullptr));
-  INGOT_ASSIGN_OR_RETURN(std::string name, cuda::SelectDevice(0));
+  INGOT_ASSIGN_OR_RETURN(std::string name, cuda::SelectDevice(cuda::OwnDevice()));
   INGOT_ASSIGN_OR_RETURN(void* const stream, cuda::CreateStream());
   return std::shared_ptr<const Backend>(new Backend(device, std::move(name), stream));
 }

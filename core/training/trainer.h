@@ -17,6 +17,7 @@
 #include "core/training/config.h"
 #include "core/training/data_parallel.h"
 #include "core/training/gemm_plan_files.h"
+#include "core/training/gemm_plan_sharing.h"
 #include "core/training/host_state.h"
 #include "core/training/metrics.h"
 #include "core/training/open_data.h"
@@ -107,7 +108,8 @@ class Trainer {
   std::unique_ptr<DataParallel> parallel_;
   HostState host_state_;
   CheckpointStore checkpoints_;
-  GemmPlanFiles gemm_plans_;
+  GemmPlanFiles gemm_plans_;  // of rank 0
+  GemmPlanSharing gemm_plan_sharing_;
   std::unique_ptr<CheckpointWriter> writer_;  // rank 0
   Schedule schedule_;
   Progress progress_;

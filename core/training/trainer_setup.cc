@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/process_memory.h"
@@ -13,6 +14,7 @@
 #include "core/training/raw_sources.h"
 #include "core/training/trainer.h"
 #include "kernels/cpu/blas.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 
 namespace ingot {
@@ -96,8 +98,11 @@ std::string EnvironmentOf(const Backend& backend, const RunConfig& config, int64
       config.parallel().reproducible() || ranks == 1 ? "" : absl::StrCat(", sums in the order of ", ranks, " ranks");
   if (backend.device() == Device::kCpu) return BlasName() + order;
   if (cuda::IsEmulated()) return absl::StrCat(backend.name(), ", ", BlasName(), order);
-  const std::optional<cuda::GemmMachine> planned = cuda::GemmPlanStore::OfProcess().machine();
-  return absl::StrCat(backend.name(), ", ", planned.has_value() ? planned->library : "our own tiled product", order);
+  // Without its path, which may be another on each machine. Ranks other than 0 have computed no product yet.
+  const std::string library = cuda::GemmLibrary();
+  return absl::StrCat(
+      backend.name(), ", ",
+      absl::StartsWith(library, "cuBLASLt") ? library.substr(0, library.find(',')) : "our own tiled product", order);
 }
 
 }  // namespace
@@ -171,7 +176,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
   const std::string environment = EnvironmentOf(*model->backend(), config, ranks->size());
   INGOT_ASSIGN_OR_RETURN(const std::vector<ComparedField> fields, EnvironmentFields(data, table, environment));
   INGOT_RETURN_IF_ERROR(ranks->Compare(fields));
-  INGOT_RETURN_IF_ERROR(ranks->Connect());
+  INGOT_RETURN_IF_ERROR(ranks->Connect(device));
+  if (ranks->first() && ranks->size() > 1) SayLine(absl::StrCat("data plane: ", ranks->data_plane()));
   INGOT_ASSIGN_OR_RETURN(std::unique_ptr<DataParallel> parallel,
                          DataParallel::Create(plan, ranks->communicator(), *model));
   INGOT_ASSIGN_OR_RETURN(Optimizer made, Optimizer::Create(*model, AdamWSettingsOf(config), parallel->updated()));
@@ -216,6 +222,7 @@ Trainer::Trainer(Parts parts)
       host_state_(std::move(parts.host_state)),
       checkpoints_(StoreOf(config_, path_)),
       gemm_plans_(path_, DefaultCacheDirectory()),
+      gemm_plan_sharing_(ranks_->control()),
       writer_(std::move(parts.writer)),
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps(), /*speaks=*/ranks_->first()),
@@ -243,7 +250,10 @@ void Trainer::Enter(Phase phase) {
 }
 
 absl::Status Trainer::ResumeFromNewestValid() {
-  if (const std::string note = gemm_plans_.Take(); !note.empty()) progress_.Say(note);
+  if (ranks_->first()) {
+    if (const std::string note = gemm_plans_.Take(); !note.empty()) progress_.Say(note);
+  }
+  INGOT_RETURN_IF_ERROR(gemm_plan_sharing_.Begin());
   std::vector<std::string> rejected;
   INGOT_ASSIGN_OR_RETURN(const std::optional<std::string> newest, checkpoints_.NewestValid(rejected));
   for (const std::string& line : rejected) progress_.Say(absl::StrCat("passed over: ", line));

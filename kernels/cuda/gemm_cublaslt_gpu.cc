@@ -176,17 +176,14 @@ absl::Status Run(const Gemm& gemm, void* workspace, void* stream) {
   const Device& device = *TheDevice();
   GemmPlanStore& store = GemmPlanStore::OfProcess();
   const std::string key = PlanKey(gemm);
-  std::optional<GemmPlan> plan = store.Find(key);
-  if (!plan.has_value()) {
-    INGOT_ASSIGN_OR_RETURN(plan, FindPlan(device, gemm, workspace, stream));
-    store.Add(key, *plan);
-  }
-  if (plan->kind == GemmPlan::Kind::kTiled) {
+  INGOT_ASSIGN_OR_RETURN(const GemmPlan plan,
+                         store.FindOr(key, [&] { return FindPlan(device, gemm, workspace, stream); }));
+  if (plan.kind == GemmPlan::Kind::kTiled) {
     RunTiledGemm(gemm, stream);
     return absl::OkStatus();
   }
   cublasLtMatmulAlgo_t algorithm;
-  std::memcpy(&algorithm, plan->algorithm.data(), sizeof(algorithm));
+  std::memcpy(&algorithm, plan.algorithm.data(), sizeof(algorithm));
   INGOT_ASSIGN_OR_RETURN(const CublasLtProduct product, CublasLtProduct::Create(*device.lt, gemm));
   return Annotate(product.Run(device.handle, gemm, algorithm, workspace, kWorkspace, stream), key + ": ");
 }

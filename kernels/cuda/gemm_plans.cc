@@ -79,6 +79,11 @@ absl::StatusOr<std::vector<absl::string_view>> CheckedLines(absl::string_view te
   return lines;
 }
 
+absl::Status BadLine(absl::string_view line, absl::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, ": expected a product, its microseconds, workspace and algorithm, found \"", line, "\""));
+}
+
 }  // namespace
 
 std::string PlanKey(const Gemm& gemm) {
@@ -89,6 +94,14 @@ std::string PlanKey(const Gemm& gemm) {
   if (!gemm.bias.absent()) key += ",bias";
   if (IsAligned(gemm.a) && IsAligned(gemm.b) && IsAligned(gemm.c) && IsAligned(gemm.bias)) key += ",aligned";
   return key;
+}
+
+std::string GemmPlanTable::LineOf(const std::string& key, const GemmPlan& plan) { return PlanLine(key, plan); }
+
+absl::StatusOr<GemmPlan> GemmPlanTable::ParseLine(absl::string_view line, absl::string_view what) {
+  absl::ConsumeSuffix(&line, "\n");
+  const std::optional<std::pair<std::string, GemmPlan>> plan = ParsePlanLine(line);
+  return plan.has_value() ? absl::StatusOr<GemmPlan>(plan->second) : BadLine(line, what);
 }
 
 std::string GemmPlanTable::ToText() const {
@@ -104,10 +117,7 @@ absl::StatusOr<GemmPlanTable> GemmPlanTable::Parse(absl::string_view text, absl:
   INGOT_ASSIGN_OR_RETURN(table.machine.library, Named(lines[1], kLibrary, what));
   for (size_t i = 2; i < lines.size(); ++i) {
     std::optional<std::pair<std::string, GemmPlan>> plan = ParsePlanLine(lines[i]);
-    if (!plan.has_value() || !table.plans.insert(*std::move(plan)).second) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          what, ": expected a product, its microseconds, workspace and algorithm, found \"", lines[i], "\""));
-    }
+    if (!plan.has_value() || !table.plans.insert(*std::move(plan)).second) return BadLine(lines[i], what);
   }
   return table;
 }
@@ -136,6 +146,34 @@ std::optional<GemmPlan> GemmPlanStore::Find(const std::string& key) const {
 void GemmPlanStore::Add(const std::string& key, const GemmPlan& plan) {
   const std::lock_guard lock(mutex_);
   plans_.insert_or_assign(key, plan);
+}
+
+absl::StatusOr<GemmPlan> GemmPlanStore::FindOr(const std::string& key,
+                                               const std::function<absl::StatusOr<GemmPlan>()>& search) {
+  if (const std::optional<GemmPlan> known = Find(key); known.has_value()) return *known;
+  GemmPlanPeers peers;
+  {
+    const std::lock_guard lock(mutex_);
+    peers = peers_;
+  }
+  std::optional<std::string> theirs;
+  if (peers.ask) {
+    INGOT_ASSIGN_OR_RETURN(theirs, peers.ask(key));
+  }
+  GemmPlan plan;
+  if (theirs.has_value()) {
+    INGOT_ASSIGN_OR_RETURN(plan, GemmPlanTable::ParseLine(*theirs, "another rank's plan"));
+  } else {
+    INGOT_ASSIGN_OR_RETURN(plan, search());
+    if (peers.tell) INGOT_RETURN_IF_ERROR(peers.tell(key, GemmPlanTable::LineOf(key, plan)));
+  }
+  Add(key, plan);
+  return plan;
+}
+
+void GemmPlanStore::ShareWith(GemmPlanPeers peers) {
+  const std::lock_guard lock(mutex_);
+  peers_ = std::move(peers);
 }
 
 void GemmPlanStore::Adopt(const GemmPlanTable& table) {

@@ -3,6 +3,7 @@
 // other bits: a run keeps its table and takes it up again when it resumes. Plain C++, the same in every build.
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -41,8 +42,19 @@ struct GemmPlanTable {
 
   // A line a plan between a head and a CRC32C.
   std::string ToText() const;
-  // The inverse. Any change to the text is an error; `what` names it.
+  // A plan as a line of the text and back. Errors: a line that is none.
+  static std::string LineOf(const std::string& key, const GemmPlan& plan);
+  static absl::StatusOr<GemmPlan> ParseLine(absl::string_view line, absl::string_view what);
+
+  // The inverse of ToText(). Any change to the text is an error; `what` names it.
   static absl::StatusOr<GemmPlanTable> Parse(absl::string_view text, absl::string_view what);
+};
+
+// Other processes that compute the same products and want the same bits.
+struct GemmPlanPeers {
+  // The plan of a product as text, or nothing if this process is to search for it and tell().
+  std::function<absl::StatusOr<std::optional<std::string>>(const std::string& key)> ask;
+  std::function<absl::Status(const std::string& key, const std::string& plan)> tell;
 };
 
 // The plans of this process, shared by its threads. Empty where products need none: on the CPU, on the emulator, and
@@ -57,6 +69,10 @@ class GemmPlanStore {
   std::optional<GemmMachine> machine() const;
 
   std::optional<GemmPlan> Find(const std::string& key) const;
+  // The plan known here, else that of the peers, else the one that `search` finds. Kept, and told to the peers.
+  absl::StatusOr<GemmPlan> FindOr(const std::string& key, const std::function<absl::StatusOr<GemmPlan>()>& search);
+  // From now on; without functions: no more.
+  void ShareWith(GemmPlanPeers peers);
   void Add(const std::string& key, const GemmPlan& plan);
   // Takes the plans of `table` for products that have none yet. The table must be this machine's.
   void Adopt(const GemmPlanTable& table);
@@ -66,6 +82,7 @@ class GemmPlanStore {
   mutable std::mutex mutex_;
   std::optional<GemmMachine> machine_;
   std::map<std::string, GemmPlan> plans_;
+  GemmPlanPeers peers_;
 };
 
 }  // namespace ingot::cuda

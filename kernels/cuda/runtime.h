@@ -13,6 +13,12 @@ namespace ingot::cuda {
 // Whether kCuda contexts run on a GPU (true) or on the emulator of this build.
 bool IsEmulated();
 
+// Of several processes on this machine, each for a GPU of its own, this is number `local_rank` from 0. To be called
+// before the first OwnDevice().
+void SetLocalRank(int local_rank);
+// The GPU of this process: that of its local rank, or the only one that CUDA_VISIBLE_DEVICES shows.
+int OwnDevice();
+
 // "NVIDIA H100 80GB HBM3, CUDA runtime 13.0", or "emulator". Errors: no driver, no device, a device older than
 // compute capability 8.0. Selects device `index` for this process.
 absl::StatusOr<std::string> SelectDevice(int index);

@@ -12,6 +12,9 @@ namespace ingot::cuda {
 
 bool IsEmulated() { return true; }
 
+void SetLocalRank(int /*local_rank*/) {}  // there is one emulator in each process
+int OwnDevice() { return 0; }
+
 absl::StatusOr<std::string> SelectDevice(int index) {
   if (index == 0) return "emulator";
   return absl::NotFoundError(

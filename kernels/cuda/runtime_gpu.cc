@@ -2,6 +2,7 @@
 // Synchronize, so that the first failure is the one that is told.
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <mutex>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,8 @@ absl::Status FromCuda(cudaError_t error, const std::string& what) {
   return error == cudaErrorMemoryAllocation ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
 }
 
+std::atomic<int> local_rank{0};
+
 std::mutex first_failure_mutex;
 absl::Status first_failure;
 
@@ -36,6 +39,13 @@ void KeepFailure(const absl::Status& status) {
 }
 
 bool IsEmulated() { return false; }
+
+void SetLocalRank(int rank) { local_rank = rank; }
+
+int OwnDevice() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess && count == 1 ? 0 : local_rank.load();
+}
 
 absl::StatusOr<std::string> SelectDevice(int index) {
   int count = 0;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <thread>
 
@@ -111,6 +112,26 @@ TEST_F(ControlTest, ValuesWaitForWhoeverAsksFirst) {
     }
     ASSERT_TRUE(client.Gather("end", "", milliseconds(5000)).ok());
   });
+}
+
+TEST_F(ControlTest, OneRankFindsAValueAndTheOthersWaitForIt) {
+  Start(4);
+  std::atomic<int> found = 0;
+  ForRanks([&](int64_t rank, ControlClient& client) {
+    for (int round = 0; round < 20; ++round) {
+      const std::string key = absl::StrCat("key ", round);
+      const auto claim = client.Claim(key, milliseconds(5000));
+      ASSERT_TRUE(claim.ok()) << claim.status();
+      if (!claim->has_value()) {
+        ++found;
+        ASSERT_TRUE(client.Put(key, absl::StrCat("value ", round)).ok());
+      } else {
+        EXPECT_EQ(**claim, absl::StrCat("value ", round));
+      }
+    }
+    ASSERT_TRUE(client.Gather(absl::StrCat("end"), absl::StrCat(rank), milliseconds(5000)).ok());
+  });
+  EXPECT_EQ(found, 20);
 }
 
 TEST_F(ControlTest, ADifferenceIsNamedByFieldValuesAndRank) {

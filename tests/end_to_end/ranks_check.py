@@ -1,85 +1,18 @@
 #!/usr/bin/env python3
 """Many ranks that give one answer: real processes over Gloo on this machine."""
+import json
 import os
-import pathlib
 import random
 import re
 import signal
 import subprocess
 import time
 
-from harness import check, checkpoints, main, metrics, require, sha256
+from harness import check, checkpoints, main, metrics, require
+from ranks import RANKS_CONFIG, command, free_port, ranks_of, start, state, steps_done, train, wait_for_steps, whole
 
 # Random deaths of a rank; more with INGOT_RANK_KILLS=N.
 KILLS = int(os.environ.get("INGOT_RANK_KILLS", "4"))
-# Gradients of several blocks, so that the ranks' shards are unlike; eight micro-batches in eight lanes.
-RANKS_CONFIG = """
-model { architecture: llama layers: 2 channels: 64 heads: 2 feed_forward: 160 }
-data { path: "%s" sequence_length: 16 }
-training { steps: 30 micro_batch: 2 tokens_per_step: 256 seed: 7 }
-optimizer { learning_rate: 1e-2 }
-schedule { kind: cosine warmup_steps: 2 }
-validation { every: 15 tokens: 128 }
-checkpoint { every: 10 keep_last: 4 }
-parallel { compare_every: 7 }
-"""
-
-
-def command(bench, run, *settings, ranks=1, steps=30, device="cpu"):
-    config = bench.config(RANKS_CONFIG)
-    train = ["train", "--config", config, "--output", run, "--device", device, "--set", f"training.steps={steps}"]
-    for setting in settings:
-        train += ["--set", setting]
-    return [str(a) for a in (train if ranks == 1 else ["launch", "--nproc", ranks, "--", *train])]
-
-
-def train(bench, run, *settings, status=0, **options):
-    return bench.run(*command(bench, run, *settings, **options), status=status)
-
-
-def state(run):
-    """What must be equal: weights and moments of the newest checkpoint, and the metrics without their times."""
-    newest = checkpoints(run)[-1]
-    files = [newest / "model.safetensors", newest / "training_state" / "optimizer-00000-of-00001.safetensors"]
-    figures = [{k: r.get(k) for k in ("step", "loss", "grad_norm", "lr", "val_loss", "val_bits_per_byte")}
-               for r in metrics(run)]
-    return newest.name, [sha256(file) for file in files], figures
-
-
-def whole(bench):
-    """The undisturbed run of one rank."""
-    return bench.shared("whole", lambda path: train(bench, path))
-
-
-def start(bench, run, *settings, **options):
-    return subprocess.Popen([bench.ingot, *command(bench, run, *settings, **options)], cwd=bench.work, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def ranks_of(launcher):
-    """Process ids by rank, once all of them have been started anew by themselves."""
-    found = {}
-    for path in pathlib.Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split():
-        try:
-            words = pathlib.Path(f"/proc/{path}/environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        for word in words:
-            if word.startswith(b"INGOT_RANK="):
-                found[int(word.split(b"=")[1])] = int(path)
-    return found
-
-
-def steps_done(run):
-    path = run / "metrics.jsonl"
-    return path.read_bytes().count(b'"loss"') if path.exists() else 0
-
-
-def wait_for_steps(process, run, steps):
-    deadline = time.monotonic() + 60
-    while steps_done(run) < steps and process.poll() is None:
-        require(time.monotonic() < deadline, "the run makes no steps")
-        time.sleep(0.002)
 
 
 @check
@@ -183,13 +116,6 @@ def a_mismatch_is_named(bench):
         require("optimizer.beta2" in error and "0.9" in error and "rank 1" in error, f"not named: {error}")
 
 
-def free_port():
-    import socket  # pylint: disable=import-outside-toplevel
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @check
 def torchrun_style_variables(bench):
     run, port = bench.work / "run", free_port()
@@ -213,32 +139,67 @@ def too_many_ranks_are_refused(bench):
     require("at most 2 ranks, found 4" in done.stderr, done.stderr[-300:])
 
 
-@check
-def a_killed_rank_is_named_and_costs_nothing(bench):
-    generator = random.Random(5)
-    run, ranks = bench.work / "run", 3
-    for cycle in range(KILLS):
-        process = start(bench, run, "checkpoint.every=3", ranks=ranks)
-        wait_for_steps(process, run, steps_done(run) + generator.randint(1, 4))
-        time.sleep(generator.uniform(0, 0.03))
-        pids = ranks_of(process)
-        if process.poll() is not None or len(pids) < ranks:
-            process.communicate(timeout=60)
-            break  # it has come to its end
+class Killed:
+    """One run of three ranks, of which random ones are killed at random moments until it has come to its end."""
+
+    def __init__(self, bench, number):
+        self.bench, self.run = bench, bench.work / f"run-{number}"
+
+    def cycle(self, generator, ranks=3):
+        """Starts it, kills a rank; whether it lived long enough to be killed."""
+        process = start(self.bench, self.run, "checkpoint.every=3", ranks=ranks)
+        early = generator.random() < 0.25  # while the ranks start and meet, else in the steps after some
+        if not early:
+            wait_for_steps(process, self.run, steps_done(self.run) + generator.randint(1, 4))
+        time.sleep(generator.uniform(0, 0.3 if early else 0.03))
         victim = generator.randrange(ranks)
-        os.kill(pids[victim], signal.SIGKILL)
+        pid = self.wait_for_rank(process, victim)
+        if pid is None:
+            process.communicate(timeout=60)
+            return False
+        os.kill(pid, signal.SIGKILL)
         begin = time.monotonic()
         _, error = process.communicate(timeout=60)
         seconds = time.monotonic() - begin
         if process.returncode == 0:
-            break
-        require(process.returncode == 137, f"cycle {cycle}: exit code {process.returncode}: {error}")
-        require(seconds < 2, f"cycle {cycle}: out after {seconds:.1f} s: {error}")
-        # The launcher names it, and each of the others does.
-        told = len(re.findall(rf"ingot: error: rank {victim}\b.*died", error))
-        require(f"rank {victim} was killed by signal 9" in error and told == ranks - 1, f"cycle {cycle}: {error}")
-    train(bench, run, "checkpoint.every=3", ranks=2)
-    require(state(run) == state(whole(bench)), "another state than the undisturbed run's")
+            return False  # it had left before the signal came
+        require(process.returncode == 137 and f"rank {victim} was killed by signal 9" in error,
+                f"exit code {process.returncode}: {error}")
+        require(seconds < 2, f"out after {seconds:.1f} s: {error}")
+        if not early:  # all have met: the others name it themselves
+            told = len(re.findall(rf"ingot: error: rank {victim}\b.*died", error))
+            require(told == ranks - 1, f"named by {told}: {error}")
+        return True
+
+    @staticmethod
+    def wait_for_rank(process, rank):
+        """Its process id, or None when the run is over."""
+        while process.poll() is None:
+            try:
+                pids = ranks_of(process)
+            except FileNotFoundError:
+                return None
+            if rank in pids:
+                return pids[rank]
+        return None
+
+    def finish(self):
+        """What was lost is made up for: the same bits as without the deaths."""
+        train(self.bench, self.run, "checkpoint.every=3", ranks=2)
+        require(state(self.run) == state(whole(self.bench)), "another state than the undisturbed run's")
+
+
+@check
+def a_killed_rank_is_named_and_costs_nothing(bench):
+    generator = random.Random(5)
+    killed, runs = 0, 0
+    while killed < KILLS:
+        run = Killed(bench, runs)
+        while killed < KILLS and run.cycle(generator):
+            killed += 1
+        run.finish()
+        runs += 1
+    print(f"{killed} kills in {runs} runs")
 
 
 @check
@@ -262,6 +223,18 @@ def a_signal_to_the_launcher_is_passed_on(bench):
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
     require(process.returncode == 75, f"exit code {process.returncode}: {error}")
+
+
+@check
+def the_cost_of_ranks_is_measured(bench):
+    config = bench.config(RANKS_CONFIG)
+    done = bench.run("launch", "--nproc", 2, "--", "bench", "ranks", "--config", config, "--mebibytes", 1, "--repeat", 1,
+                     "--json")
+    figures = json.loads(done.stdout)
+    require(figures["ranks"] == 2 and figures["lanes"] == 8 and len(figures["exchanges"]) == 1, done.stdout)
+    shares = [figures["share_of_step_in_exchanges"], figures["stall_share_at_a_save_a_minute"]]
+    require(all(0 < share < 1 for share in shares), done.stdout)
+    require("launch --nproc 2" in bench.refuses("bench", "ranks", "--config", config), "one rank is not refused")
 
 
 @check

@@ -4,7 +4,7 @@ from harness import check, main, require
 
 COMMANDS = ["info", "sample-corpus", "tokenizer", "tokenizer train", "tokenizer import", "tokenizer encode",
             "tokenizer decode", "data", "data build", "data inspect", "data verify", "train", "launch", "eval", "generate",
-            "export", "bench", "bench kernels", "bench step"]
+            "export", "bench", "bench kernels", "bench step", "bench ranks"]
 
 
 @check

@@ -58,6 +58,10 @@ if(INGOT_CUDA)
   find_path(INGOT_CUBLASLT_INCLUDE cublasLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${from_package} PATH_SUFFIXES include)
   find_path(INGOT_CUBLASLT_DIRECTORY libcublasLt.so.${CUDAToolkit_VERSION_MAJOR}
             HINTS ${CUDAToolkit_LIBRARY_DIR} ${from_package} PATH_SUFFIXES lib)
+  # NCCL likewise.
+  set(nccl_package ${CMAKE_SOURCE_DIR}/build/cuda_libraries/nvidia/nccl)
+  find_path(INGOT_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${nccl_package} PATH_SUFFIXES include)
+  find_path(INGOT_NCCL_DIRECTORY libnccl.so.2 HINTS ${CUDAToolkit_LIBRARY_DIR} ${nccl_package} PATH_SUFFIXES lib)
   find_path(INGOT_NVTX_INCLUDE nvtx3/nvToolsExt.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
   if(NOT INGOT_CUBLASLT_INCLUDE)
     message(WARNING "There is no cublasLt.h: matrix products will use a plain kernel, at a small part of a GPU's speed. "

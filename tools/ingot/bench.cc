@@ -14,6 +14,7 @@ void AddBenchCommand(CLI::App& app) {
   AddBenchStep(*bench);
   AddBenchTokenizer(*bench);
   AddBenchLoader(*bench);
+  AddBenchRanks(*bench);
 }
 
 }  // namespace ingot

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/threads.h"
+#include "distributed/nccl_communicator.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cuda/devices.h"
 #include "kernels/cuda/gemm.h"
@@ -47,6 +48,7 @@ nlohmann::ordered_json GpusAsJson(const GpuReport& report) {
 
 nlohmann::ordered_json Describe() {
   const GpuReport gpus = ListGpus();
+  const absl::StatusOr<std::string> nccl = NcclName();
   std::string blas_problem;
   const bool blas_is_right = BlasIsRight(&blas_problem);
   return {{"version", INGOT_VERSION},
@@ -60,7 +62,7 @@ nlohmann::ordered_json Describe() {
           {"cuda", gpus.runtime},
           {"gpus", GpusAsJson(gpus)},
           {"cuda_products", cuda::GemmLibrary()},
-          {"nccl", "not in this build"},
+          {"nccl", nccl.ok() ? *nccl : std::string(nccl.status().message())},
           {"emulator", cuda::IsEmulated() ? "runs the CUDA kernels of this build" : "not in this build"},
           {"default_device", "cpu"},
           {"protobuf", google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION)},

@@ -33,7 +33,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // The others hear of a rank's end by the control plane and leave by themselves; who does not is killed after this time.
-constexpr std::chrono::seconds kGrace{5};
+// One that was killed before it met them is known here only.
+constexpr std::chrono::milliseconds kGrace{5000}, kGraceAfterDeath{1500};
 constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP};
 
 // Signals that have come, one byte each. A pipe and handlers, not a blocked mask: libraries' threads have masks of their
@@ -94,7 +95,7 @@ class Launcher {
   const std::string secret_ = absl::BytesToHexString(RandomBytes(32));
   const std::string run_id_ = absl::BytesToHexString(RandomBytes(8));
   int listener_ = -1, port_ = 0;
-  std::optional<Clock::time_point> failed_;
+  Clock::time_point give_up_ = Clock::time_point::max();  // on ranks that still run
   bool killed_ = false;
 };
 
@@ -105,7 +106,7 @@ absl::StatusOr<int> Launcher::Run() {
   close(listener_);
   while (AnyRuns()) {
     Await();
-    if (failed_.has_value() && !killed_ && Clock::now() - *failed_ > kGrace) {
+    if (!killed_ && Clock::now() > give_up_) {
       killed_ = true;
       SendToAll(SIGKILL);
     }
@@ -225,7 +226,8 @@ void Launcher::Reap() {
     if (child == children_.end()) continue;
     child->status = status;
     ended_.push_back(child - children_.begin());
-    if (CodeOf(status) != 0 && !failed_.has_value()) failed_ = Clock::now();
+    if (CodeOf(status) == 0) continue;
+    give_up_ = std::min(give_up_, Clock::now() + (WIFSIGNALED(status) ? kGraceAfterDeath : kGrace));
   }
 }
 

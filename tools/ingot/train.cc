@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -15,6 +17,7 @@
 #include "core/training/trainer.h"
 #include "distributed/flight_record.h"
 #include "distributed/ranks.h"
+#include "kernels/cuda/runtime.h"
 #include "tools/ingot/command.h"
 #include "tools/ingot/device.h"
 
@@ -28,7 +31,16 @@ struct TrainFlags {
   LaunchOptions launch;
   std::string interface;
   bool insecure_network = false;
+  int64_t wait_for_ranks = 600, silence = 20;  // seconds
 };
+
+ControlDeadlines DeadlinesOf(const TrainFlags& flags) {
+  ControlDeadlines deadlines;
+  deadlines.present = std::chrono::seconds(flags.wait_for_ranks);
+  deadlines.connect = std::min(deadlines.connect, deadlines.present);
+  deadlines.silence = std::chrono::seconds(flags.silence);
+  return deadlines;
+}
 
 // The run is over because of another rank, whatever this one is doing.
 void LeaveAtOnce(const Verdict& verdict) {
@@ -60,9 +72,10 @@ absl::Status Train(const TrainFlags& flags, int& code) {
                                                                           .run_directory = flags.output,
                                                                           .interface = flags.interface,
                                                                           .insecure_network = flags.insecure_network,
-                                                                          .deadlines = {},
+                                                                          .deadlines = DeadlinesOf(flags),
                                                                           .leave = LeaveAtOnce}));
   SayLaunch(*ranks);
+  cuda::SetLocalRank(static_cast<int>(ranks->launch().local_rank));
   const absl::StatusOr<int> ended = TrainAs(ranks, flags);
   if (!ended.ok()) return ranks->Fail(ended.status());
   code = *ended;
@@ -75,6 +88,12 @@ void AddLaunchOptions(CLI::App& command, TrainFlags& flags) {
   command.add_flag("--single", flags.launch.single, "One process, although the Slurm job has room for more");
   command.add_option("--interface", flags.interface,
                      "Network interface between machines; default: the first that is up");
+  command.add_option("--wait-for-ranks", flags.wait_for_ranks, "Seconds from the first rank's start to the last one's")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+  command.add_option("--silence", flags.silence, "Seconds after which a rank that is not heard of counts as gone")
+      ->check(CLI::Range(2, 86400))
+      ->capture_default_str();
   command.add_flag("--insecure-network", flags.insecure_network,
                    "Let the ranks meet on a network without a secret (INGOT_SECRET_FILE)");
 }

@@ -38,7 +38,7 @@ class RankThreads : public ::testing::Test {
   // The same with a data plane.
   void ForConnectedRanks(int64_t size, const std::function<void(Ranks&)>& work) {
     ForRanks(size, [&](const std::shared_ptr<Ranks>& ranks) {
-      ASSERT_TRUE(ranks->Connect().ok());
+      ASSERT_TRUE(ranks->Connect(Device::kCpu).ok());
       work(*ranks);
     });
   }
