@@ -11,6 +11,7 @@
 #include "core/training/rank_fields.h"
 #include "core/training/trainer.h"
 #include "kernels/cpu/blas.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/runtime.h"
 
 namespace ingot {
@@ -103,9 +104,11 @@ std::string EnvironmentOf(const Backend& backend, const RunConfig& config, int64
   const std::string order =
       config.parallel().reproducible() || ranks == 1 ? "" : absl::StrCat(", sums in the order of ", ranks, " ranks");
   if (backend.device() == Device::kCpu) return BlasName() + order;
-  if (cuda::IsEmulated()) return absl::StrCat(backend.name(), ", ", BlasName(), order);
+  const std::string own = cuda::PrefersGemmSm90() ? ", our own product for sm_90a" : "";
+  if (cuda::IsEmulated()) return absl::StrCat(backend.name(), ", ", BlasName(), own, order);
   const std::optional<cuda::GemmMachine> planned = cuda::GemmPlanStore::OfProcess().machine();
-  return absl::StrCat(backend.name(), ", ", planned.has_value() ? planned->library : "our own tiled product", order);
+  return absl::StrCat(backend.name(), ", ", planned.has_value() ? planned->library : "our own tiled product", own,
+                      order);
 }
 
 }  // namespace

@@ -1,8 +1,19 @@
 #include "kernels/cuda/gemm.h"
 
+#include <cstdlib>
+
 #include "kernels/checks.h"
 
 namespace ingot::cuda {
+
+GemmWish WishedGemm() {
+  const char* const variable = std::getenv("INGOT_GEMM");
+  const std::string wish = variable == nullptr ? "" : variable;
+  if (wish.empty()) return GemmWish::kNone;
+  if (wish == "tiled") return GemmWish::kTiled;
+  INGOT_CHECK(wish == "sm90", "INGOT_GEMM is '%s'; it must be one of: tiled, sm90", wish.c_str());
+  return GemmWish::kSm90;
+}
 
 void Gemm::Check() const {
   if (transpose_a) {

@@ -26,6 +26,15 @@ struct Gemm {
   void Check() const;
 };
 
+// What INGOT_GEMM asks for: nothing, "tiled" (the plain kernel of gemm_tiled.h) or "sm90" (the kernel of gemm_sm90.h for all
+// products that it takes, without measuring).
+enum class GemmWish { kNone, kTiled, kSm90 };
+GemmWish WishedGemm();
+
+// Whether products go to the kernel of gemm_sm90.h wherever it takes them: the device is of compute capability 9.0 and
+// INGOT_GEMM=sm90, or there is no cuBLASLt to be measured beside it. The emulator, whose times say nothing, needs to be asked.
+bool PrefersGemmSm90();
+
 // Which body computes: "cuBLASLt 13.1.0, FILE", "our own tiled kernel, without tensor cores: WHY", or the emulator's.
 std::string GemmLibrary();
 

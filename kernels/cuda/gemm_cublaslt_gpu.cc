@@ -12,6 +12,7 @@
 #include "kernels/cuda/cublaslt_product_gpu.h"
 #include "kernels/cuda/gemm_cublaslt.h"
 #include "kernels/cuda/gemm_plans.h"
+#include "kernels/cuda/gemm_sm90.h"
 #include "kernels/cuda/gemm_tiled.h"
 #include "kernels/cuda/gpu_failure.h"
 #include "kernels/cuda/plan_search.h"
@@ -114,30 +115,26 @@ class Trial {
   void* count_ = nullptr;
 };
 
+// Candidates are the library's algorithms and, behind them, our own kernel for sm_90a where it takes the product.
 struct Search {
   const Device& device;
   const CublasLtProduct& product;  // of the operands
   const Algorithms& algorithms;
+  bool with_sm90;
   const Trial& trial;
   void* workspace;
   void* stream;
 
+  int64_t count() const { return static_cast<int64_t>(algorithms.size()) + (with_sm90 ? 1 : 0); }
+  bool IsSm90(int64_t i) const { return i == static_cast<int64_t>(algorithms.size()); }
   absl::Status Run(const CublasLtProduct& which, const Gemm& gemm, int64_t i) const {
-    return which.Run(device.handle, gemm, algorithms[i].algo, workspace, kWorkspace, stream);
+    if (!IsSm90(i)) return which.Run(device.handle, gemm, algorithms[i].algo, workspace, kWorkspace, stream);
+    RunGemmSm90(gemm, stream);
+    return absl::OkStatus();
   }
-  // Of one run: the mean of several behind a first one, about a millisecond's worth.
   absl::StatusOr<double> Microseconds(int64_t i) const {
     const Gemm gemm = trial.OnOperands();
-    StreamTimer timer(stream);
-    double seconds = 0;
-    for (int64_t repeats = 1, round = 0; round < 2; ++round) {
-      timer.Start();
-      for (int64_t k = 0; k < repeats; ++k) INGOT_RETURN_IF_ERROR(Run(product, gemm, i));
-      INGOT_ASSIGN_OR_RETURN(seconds, timer.Stop());
-      seconds /= static_cast<double>(repeats);
-      repeats = std::clamp(static_cast<int64_t>(1e-3 / std::max(seconds, 1e-6)), int64_t{3}, int64_t{50});
-    }
-    return seconds * 1e6;
+    return MicrosecondsOfRun(stream, [&] { return Run(product, gemm, i); });
   }
   absl::StatusOr<bool> IsRight(int64_t i) const {
     const Gemm gemm = trial.OnOnes();
@@ -155,19 +152,23 @@ GemmPlan PlanOf(const cublasLtMatmulHeuristicResult_t& result, double microsecon
   return plan;
 }
 
-// The fastest of the library's candidates on this product's own operands. Without memory for a trial it is the library's
-// first guess; a product that the library cannot compute goes to our own kernel.
+GemmPlan PlanOf(GemmPlan::Kind kind, double microseconds) { return {.kind = kind, .microseconds = microseconds}; }
+
+// The fastest of the candidates on this product's own operands. Without memory for a trial it is the library's first guess; a
+// product that nobody else computes goes to our tiled kernel.
 absl::StatusOr<GemmPlan> FindPlan(const Device& device, const Gemm& gemm, void* workspace, void* stream) {
   INGOT_ASSIGN_OR_RETURN(const CublasLtProduct product, CublasLtProduct::Create(*device.lt, gemm));
   INGOT_ASSIGN_OR_RETURN(const Algorithms algorithms, product.Algorithms(device.handle, kCandidates, kWorkspace));
-  if (algorithms.empty()) return GemmPlan{.kind = GemmPlan::Kind::kTiled};
+  const bool with_sm90 = IsAligned(gemm) && TakesGemmSm90(gemm);
+  if (algorithms.empty()) return PlanOf(with_sm90 ? GemmPlan::Kind::kSm90 : GemmPlan::Kind::kTiled, 0);
   const absl::StatusOr<std::unique_ptr<Trial>> trial = Trial::Create(gemm);
   if (!trial.ok()) return PlanOf(algorithms.front(), 0);
-  const Search search = {device, product, algorithms, **trial, workspace, stream};
+  const Search search = {device, product, algorithms, with_sm90, **trial, workspace, stream};
   INGOT_ASSIGN_OR_RETURN(const ChosenPlan chosen,
-                         FastestRightPlan({.count = static_cast<int64_t>(algorithms.size()),
+                         FastestRightPlan({.count = search.count(),
                                            .microseconds = [&](int64_t i) { return search.Microseconds(i); },
                                            .is_right = [&](int64_t i) { return search.IsRight(i); }}));
+  if (search.IsSm90(chosen.index)) return PlanOf(GemmPlan::Kind::kSm90, chosen.microseconds);
   return PlanOf(algorithms[chosen.index], chosen.microseconds);
 }
 
@@ -181,8 +182,8 @@ absl::Status Run(const Gemm& gemm, void* workspace, void* stream) {
     INGOT_ASSIGN_OR_RETURN(plan, FindPlan(device, gemm, workspace, stream));
     store.Add(key, *plan);
   }
-  if (plan->kind == GemmPlan::Kind::kTiled) {
-    RunTiledGemm(gemm, stream);
+  if (plan->kind != GemmPlan::Kind::kLibrary) {
+    plan->kind == GemmPlan::Kind::kSm90 ? RunGemmSm90(gemm, stream) : RunTiledGemm(gemm, stream);
     return absl::OkStatus();
   }
   cublasLtMatmulAlgo_t algorithm;

@@ -1,10 +1,12 @@
-// Products of the emulated device: the CPU's BLAS on operands widened to fp32.
+// Products of the emulated device: the CPU's BLAS on operands widened to fp32, or the kernels that INGOT_GEMM asks for.
 #include <vector>
 
 #include "core/base/bf16.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/panels.h"
-#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/gemm_sm90.h"
+#include "kernels/cuda/gemm_tiled.h"
+#include "kernels/cuda/tensor_map.h"
 #include "kernels/emulator/stream.h"
 
 namespace ingot::cuda {
@@ -42,12 +44,20 @@ void Compute(const Gemm& gemm) {
 
 }  // namespace
 
-std::string GemmLibrary() { return "the CPU's BLAS, on operands widened to f32"; }
+bool PrefersGemmSm90() { return WishedGemm() == GemmWish::kSm90 && HasSm90(); }
+
+std::string GemmLibrary() {
+  if (WishedGemm() == GemmWish::kTiled) return "our own tiled kernel: INGOT_GEMM=tiled";
+  const std::string blas = "the CPU's BLAS, on operands widened to f32";
+  return PrefersGemmSm90() ? "our own kernel for sm_90a; beside it " + blas : blas;
+}
 
 int64_t GemmWorkspaceBytes() { return 0; }
 
 void RunGemm(const Gemm& gemm, void* /*workspace*/, void* stream) {
   gemm.Check();
+  if (WishedGemm() == GemmWish::kTiled) return RunTiledGemm(gemm, stream);
+  if (PrefersGemmSm90() && TakesGemmSm90(gemm)) return RunGemmSm90(gemm, stream);
   emulator::Enqueue(stream, [gemm] { Compute(gemm); });
 }
 

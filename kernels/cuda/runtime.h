@@ -13,7 +13,7 @@ namespace ingot::cuda {
 // Whether kCuda contexts run on a GPU (true) or on the emulator of this build.
 bool IsEmulated();
 
-// "NVIDIA H100 80GB HBM3, CUDA runtime 13.0", or "emulator". Errors: no driver, no device, a device older than
+// "NVIDIA H100 80GB HBM3, CUDA runtime 13.0", "emulator" or "emulator of compute capability 9.0". Errors: no driver, no device, a device older than
 // compute capability 8.0. Selects device `index` for this process.
 absl::StatusOr<std::string> SelectDevice(int index);
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/emulator/memory.h"
+#include "kernels/emulator/options.h"
 #include "kernels/emulator/stream.h"
 
 namespace ingot::cuda {
@@ -13,7 +14,7 @@ namespace ingot::cuda {
 bool IsEmulated() { return true; }
 
 absl::StatusOr<std::string> SelectDevice(int index) {
-  if (index == 0) return "emulator";
+  if (index == 0) return emulator::Capability() == 90 ? "emulator of compute capability 9.0" : "emulator";
   return absl::NotFoundError(
       absl::StrCat("device ", index, " was asked for; this build has one, the emulator, device 0"));
 }

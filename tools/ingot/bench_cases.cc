@@ -17,6 +17,7 @@
 #include "kernels/residual_layernorm.h"
 #include "kernels/residual_rmsnorm.h"
 #include "kernels/swiglu.h"
+#include "kernels/swiglu_matmul.h"
 
 namespace ingot {
 namespace {
@@ -51,6 +52,7 @@ class Cases {
         break;
       case 3:
         Matmul(m_.C, m_.is_gpt2 ? m_.F : 2 * m_.F);
+        if (!m_.is_gpt2) SwigluMatmul();
         break;
       case 4:
         Matmul(m_.H * m_.D, m_.C);
@@ -158,6 +160,16 @@ class Cases {
           MatmulBackward{.dy = y, .x = x, .w = w, .dx = a.Scalars({R, I}), .dw = a.F32({O, I}), .dbias = a.F32({O})});
     Visit(a, Shape({1, I, O}), OpKind::kProduct,
           MatmulForward{.x = a.Scalars({1, I}), .w = w, .bias = bias, .y = a.Scalars({1, O})});
+  }
+
+  void SwigluMatmul() {
+    BenchMemory a = Group();
+    const int64_t R = m_.R(), C = m_.C, F = m_.F;
+    Visit(a, Shape({R, C, 2 * F}), OpKind::kProduct,
+          SwigluMatmulForward{.x = a.Scalars({R, C}),
+                              .w = a.Scalars({2 * F, C}),
+                              .gate_up = a.Scalars({R, 2 * F}),
+                              .y = a.Scalars({R, F})});
   }
 
   void QkvRope() {
