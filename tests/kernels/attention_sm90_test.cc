@@ -33,14 +33,17 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AttentionSm90,
                                          Shape{1, 7, 1, 130, 64}, Shape{1, 1, 1, 700, 64}, Shape{1, 1, 1, 520, 128},
                                          Shape{1, 2, 1, 400, 64, {0, 64, 70, 71, 128, 300}},
                                          Shape{2, 1, 1, 260, 128, {0, 130, 259}},
-                                         Shape{1, 1, 1, 530, 64, {0, 250, 460, 500}}),
+                                         Shape{1, 1, 1, 530, 64, {0, 250, 460, 500}}, Shape{2, 2, 2, 3, 80},
+                                         Shape{1, 2, 1, 333, 80, {0, 60, 191}}, Shape{1, 3, 1, 129, 96},
+                                         Shape{2, 1, 1, 400, 96, {0, 130, 259}}),
                          [](const auto& shape) { return shape.param.Name(); });
 
 TEST(AttentionSm90Bits, DoNotDependOnTheSchedule) {
   if (!CanRunSm90()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
   const OnBackend on(kCudaBf16);
   const OnSm90 device;
-  for (const Shape& shape : {Shape{1, 1, 1, 700, 64}, Shape{1, 2, 1, 530, 128, {0, 250, 460}}}) {
+  for (const Shape& shape : {Shape{1, 1, 1, 700, 64}, Shape{1, 2, 1, 450, 128, {0, 250, 400}}, Shape{1, 2, 1, 390, 80},
+                             Shape{1, 1, 1, 390, 96}}) {
     std::vector<Floats> results;
     ForEachSchedule([&] {
       Data data(shape);
