@@ -27,6 +27,7 @@ constexpr int kCandidates = 64;
 // Twice what NVIDIA advises for a Hopper GPU: room for the parts of products that are cut along K.
 constexpr int64_t kWorkspace = int64_t{64} << 20;
 constexpr uintptr_t kWorkspaceAlignment = 256;
+constexpr int kLeastGeluDepth = 16;  // K of products with GELU: a product of ones then lies where GELU is straight
 
 using Algorithms = std::vector<cublasLtMatmulHeuristicResult_t>;
 
@@ -64,18 +65,22 @@ class Trial {
     INGOT_ASSIGN_OR_RETURN(trial->output_, Allocate("a trial product", Bytes(gemm.c)));
     INGOT_ASSIGN_OR_RETURN(trial->ones_, Allocate("ones for a trial product", ones));
     INGOT_ASSIGN_OR_RETURN(trial->bias_, Allocate("a bias of ones", std::max(Bytes(gemm.bias), int64_t{1})));
+    INGOT_ASSIGN_OR_RETURN(trial->aux_, Allocate("an aux", std::max(Bytes(gemm.aux), int64_t{1})));
+    INGOT_ASSIGN_OR_RETURN(trial->sums_, Allocate("sums", std::max(Bytes(gemm.a_sums), int64_t{1})));
     INGOT_ASSIGN_OR_RETURN(trial->count_, Allocate("a count", sizeof(uint32_t)));
     return trial;
   }
   explicit Trial(const Gemm& gemm) : gemm_(gemm) {}
   ~Trial() {
-    for (void* const memory : {output_, ones_, bias_, count_}) Free(memory);
+    for (void* const memory : {output_, ones_, bias_, aux_, sums_, count_}) Free(memory);
   }
 
-  // The real operands, another output.
+  // The real operands, other outputs.
   Gemm OnOperands() const {
     Gemm gemm = gemm_;
     gemm.c.ptr = output_;
+    if (gemm.epilogue == GemmEpilogue::kGelu) gemm.aux.ptr = aux_;
+    if (!gemm.a_sums.absent()) gemm.a_sums.ptr = sums_;
     return gemm;
   }
   Gemm OnOnes() const {
@@ -84,15 +89,22 @@ class Trial {
     if (gemm.beta != 0) gemm.beta = 1;
     gemm.a.ptr = gemm.b.ptr = ones_;
     if (!gemm.bias.absent()) gemm.bias.ptr = bias_;
+    if (!gemm.aux.absent()) gemm.aux.ptr = aux_;
     return gemm;
   }
-  // Behind a run of OnOnes(): whether every element is K, with beta and bias 1 or 2 more. Sums of ones are exact in f32.
+  // Behind a run of OnOnes(): whether every element is K, with beta and bias 1 or 2 more, and every sum over K is K. Sums of ones
+  // are exact in f32, GELU of 16 and more is the number itself and its slope 1.
   absl::StatusOr<bool> IsRight(void* stream) const {
     float wanted = static_cast<float>(gemm_.K() + (gemm_.beta != 0 ? 1 : 0) + (gemm_.bias.absent() ? 0 : 1));
     if (gemm_.c.dtype == DType::kBf16) wanted = ToFloat(ToBf16(wanted));
     uint32_t unequal = 0;
     INGOT_RETURN_IF_ERROR(FillZero(count_, sizeof(unequal), stream));
-    CountUnequal(OnOperands().c, wanted, static_cast<uint32_t*>(count_), stream);
+    const Gemm gemm = OnOnes();
+    CountUnequal(gemm.c, wanted, static_cast<uint32_t*>(count_), stream);
+    if (gemm.epilogue == GemmEpilogue::kGelu) CountUnequal(gemm.aux, wanted, static_cast<uint32_t*>(count_), stream);
+    if (!gemm.a_sums.absent()) {
+      CountUnequal(gemm.a_sums, static_cast<float>(gemm.K()), static_cast<uint32_t*>(count_), stream);
+    }
     INGOT_RETURN_IF_ERROR(CopyToHost(&unequal, count_, sizeof(unequal), stream));
     INGOT_RETURN_IF_ERROR(Synchronize(stream));
     return unequal == 0;
@@ -105,6 +117,7 @@ class Trial {
     for (const Tensor& t : {gemm.a, gemm.b, gemm.bias}) {
       if (!t.absent()) Fill{.y = t, .value = 1}.OnCuda(context);
     }
+    if (!gemm.aux.absent()) Fill{.y = gemm.aux, .value = kLeastGeluDepth}.OnCuda(context);
   }
 
  private:
@@ -112,6 +125,8 @@ class Trial {
   void* output_ = nullptr;
   void* ones_ = nullptr;  // a and b, which are of one type
   void* bias_ = nullptr;
+  void* aux_ = nullptr;
+  void* sums_ = nullptr;
   void* count_ = nullptr;
 };
 
@@ -172,24 +187,51 @@ absl::StatusOr<GemmPlan> FindPlan(const Device& device, const Gemm& gemm, void* 
   return PlanOf(algorithms[chosen.index], chosen.microseconds);
 }
 
-absl::Status Run(const Gemm& gemm, void* workspace, void* stream) {
+absl::StatusOr<GemmPlan> PlanFor(const Gemm& gemm, void* workspace, void* stream) {
   INGOT_RETURN_IF_ERROR(TheDevice().status());
-  const Device& device = *TheDevice();
   GemmPlanStore& store = GemmPlanStore::OfProcess();
   const std::string key = PlanKey(gemm);
-  std::optional<GemmPlan> plan = store.Find(key);
-  if (!plan.has_value()) {
-    INGOT_ASSIGN_OR_RETURN(plan, FindPlan(device, gemm, workspace, stream));
-    store.Add(key, *plan);
-  }
-  if (plan->kind != GemmPlan::Kind::kLibrary) {
-    plan->kind == GemmPlan::Kind::kSm90 ? RunGemmSm90(gemm, stream) : RunTiledGemm(gemm, stream);
+  if (const std::optional<GemmPlan> known = store.Find(key)) return *known;
+  INGOT_ASSIGN_OR_RETURN(const GemmPlan plan, FindPlan(*TheDevice(), gemm, workspace, stream));
+  store.Add(key, plan);
+  return plan;
+}
+
+absl::Status Run(const Gemm& gemm, void* workspace, void* stream) {
+  INGOT_ASSIGN_OR_RETURN(const GemmPlan plan, PlanFor(gemm, workspace, stream));
+  const Device& device = *TheDevice();
+  if (plan.kind != GemmPlan::Kind::kLibrary) {
+    plan.kind == GemmPlan::Kind::kSm90 ? RunGemmSm90(gemm, stream) : RunTiledGemm(gemm, stream);
     return absl::OkStatus();
   }
   cublasLtMatmulAlgo_t algorithm;
-  std::memcpy(&algorithm, plan->algorithm.data(), sizeof(algorithm));
+  std::memcpy(&algorithm, plan.algorithm.data(), sizeof(algorithm));
   INGOT_ASSIGN_OR_RETURN(const CublasLtProduct product, CublasLtProduct::Create(*device.lt, gemm));
-  return Annotate(product.Run(device.handle, gemm, algorithm, workspace, kWorkspace, stream), key + ": ");
+  return Annotate(product.Run(device.handle, gemm, algorithm, workspace, kWorkspace, stream), PlanKey(gemm) + ": ");
+}
+
+// The plan of a product with an epilogue: the library's, if it has one that is faster than its plan of the plain product and
+// what comes behind.
+absl::StatusOr<GemmPlan> FindFusedPlan(const Gemm& gemm, const std::function<void()>& behind, void* workspace,
+                                       void* stream) {
+  Gemm plain = gemm;
+  plain.epilogue = GemmEpilogue::kNone;
+  plain.aux = plain.a_sums = Tensor();
+  INGOT_ASSIGN_OR_RETURN(const GemmPlan of_plain, PlanFor(plain, workspace, stream));
+  INGOT_ASSIGN_OR_RETURN(const double of_behind, MicrosecondsOfRun(stream, [&] {
+                           behind();
+                           return absl::OkStatus();
+                         }));
+  const GemmPlan parts = PlanOf(GemmPlan::Kind::kParts, of_plain.microseconds + of_behind);
+  if (of_plain.microseconds == 0 || gemm.K() < kLeastGeluDepth) return parts;
+  const absl::StatusOr<GemmPlan> fused = FindPlan(*TheDevice(), gemm, workspace, stream);
+  const bool measured = fused.ok() && fused->kind == GemmPlan::Kind::kLibrary && fused->microseconds > 0;
+  return measured && fused->microseconds < parts.microseconds ? *fused : parts;
+}
+
+void* Aligned(void* workspace) {
+  const auto address = reinterpret_cast<uintptr_t>(workspace);
+  return reinterpret_cast<void*>((address + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment);
 }
 
 }  // namespace
@@ -204,9 +246,19 @@ int64_t CublasLtWorkspaceBytes() { return kWorkspace + static_cast<int64_t>(kWor
 
 void RunCublasLtGemm(const Gemm& gemm, void* workspace, void* stream) {
   gemm.Check();
-  const uintptr_t aligned =
-      (reinterpret_cast<uintptr_t>(workspace) + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
-  KeepFailure(Run(gemm, reinterpret_cast<void*>(aligned), stream));
+  KeepFailure(Run(gemm, Aligned(workspace), stream));
+}
+
+bool CublasLtFusesEpilogue(const Gemm& gemm, const std::function<void()>& behind, void* workspace, void* stream) {
+  gemm.Check();
+  GemmPlanStore& store = GemmPlanStore::OfProcess();
+  const std::string key = PlanKey(gemm);
+  if (const std::optional<GemmPlan> known = store.Find(key)) return known->kind == GemmPlan::Kind::kLibrary;
+  const absl::StatusOr<GemmPlan> plan = FindFusedPlan(gemm, behind, Aligned(workspace), stream);
+  KeepFailure(plan.status());
+  if (!plan.ok()) return false;
+  store.Add(key, *plan);
+  return plan->kind == GemmPlan::Kind::kLibrary;
 }
 
 }  // namespace ingot::cuda

@@ -45,6 +45,11 @@ std::string GemmLibrary() { return Chosen().name; }
 
 int64_t GemmWorkspaceBytes() { return Chosen().is_cublaslt ? CublasLtWorkspaceBytes() : 0; }
 
+bool FusesEpilogue(const Gemm& gemm, const std::function<void()>& behind, void* workspace, void* stream) {
+  const bool measures = Chosen().is_cublaslt && !PrefersGemmSm90();
+  return measures && gemm.a.dtype == DType::kBf16 && CublasLtFusesEpilogue(gemm, behind, workspace, stream);
+}
+
 void RunGemm(const Gemm& gemm, void* workspace, void* stream) {
   if (PrefersGemmSm90() && TakesGemmSm90(gemm)) return RunGemmSm90(gemm, stream);
   Chosen().is_cublaslt ? RunCublasLtGemm(gemm, workspace, stream) : RunTiledGemm(gemm, stream);

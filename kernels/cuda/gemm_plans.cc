@@ -90,6 +90,9 @@ std::string PlanKey(const Gemm& gemm) {
                       gemm.transpose_b ? 't' : 'n', gemm.M(), gemm.N(), gemm.K());
   if (gemm.beta != 0) key += ",accumulate";
   if (!gemm.bias.absent()) key += ",bias";
+  if (gemm.epilogue == GemmEpilogue::kGelu) key += ",gelu";
+  if (gemm.epilogue == GemmEpilogue::kGeluGradient) key += ",gelu_gradient";
+  if (!gemm.a_sums.absent()) key += ",a_sums";
   if (IsAligned(gemm)) key += ",aligned";
   return key;
 }
@@ -98,7 +101,9 @@ std::string PlanKey(const SwigluGemm& gemm) {
   return absl::StrFormat("swiglu,%dx%dx%d", gemm.x.dim(0), gemm.y.dim(1), gemm.x.dim(1));
 }
 
-bool IsAligned(const Gemm& gemm) { return Aligned(gemm.a) && Aligned(gemm.b) && Aligned(gemm.c) && Aligned(gemm.bias); }
+bool IsAligned(const Gemm& gemm) {
+  return Aligned(gemm.a) && Aligned(gemm.b) && Aligned(gemm.c) && Aligned(gemm.bias) && Aligned(gemm.aux);
+}
 
 std::string GemmPlanTable::ToText() const {
   std::string text = absl::StrCat(kTitle, kDevice, machine.device, "\n", kLibrary, machine.library, "\n");

@@ -25,8 +25,8 @@ std::string PlanKey(const SwigluGemm& gemm);
 bool IsAligned(const Gemm& gemm);
 
 struct GemmPlan {
-  // The vendor's algorithm below, the kernel of gemm_tiled.h, that of gemm_sm90.h, or, of a product and an activation that one
-  // kernel could do, the two after each other.
+  // The vendor's algorithm below, the kernel of gemm_tiled.h, that of gemm_sm90.h, or, of a product that could do what comes
+  // behind it as well, the two after each other.
   enum class Kind { kLibrary, kTiled, kSm90, kParts };
   Kind kind = Kind::kLibrary;
   std::array<uint64_t, 8> algorithm = {};  // a cublasLtMatmulAlgo_t, of use to one version of the library only

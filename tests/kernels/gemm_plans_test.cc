@@ -42,6 +42,11 @@ TEST(GemmPlans, KeyTellsWhatDecidesAPlan) {
   fused.x = At(0, DType::kBf16, 2, 3);
   fused.y = At(0, DType::kBf16, 2, 4);
   EXPECT_EQ(PlanKey(fused), "swiglu,2x4x3");
+  Gemm active = plain;
+  active.epilogue = GemmEpilogue::kGelu;
+  active.aux = At(0, DType::kF32, 2, 4);
+  active.a_sums = Tensor(memory, DType::kF32, {2});
+  EXPECT_EQ(PlanKey(active), "bf16,f32,nn,2x4x3,gelu,a_sums,aligned");
   Gemm scaled = plain;
   scaled.alpha = 0.25f;  // any plan computes any alpha
   EXPECT_EQ(PlanKey(scaled), PlanKey(plain));
