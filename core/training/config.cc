@@ -19,15 +19,25 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 // A run may go on with another value of these: they shape neither the model nor the stream of data.
-constexpr std::array<const char*, 18> kMayChange = {"training.steps",          "validation.every",
-                                                    "validation.tokens",       "checkpoint.every",
-                                                    "checkpoint.keep_last",    "checkpoint.keep_every",
-                                                    "training.deadline_scale", "checkpoint.background",
-                                                    "checkpoint.max_failures", "data.path",
-                                                    "spikes.policy",           "spikes.loss_z",
-                                                    "spikes.norm_factor",      "spikes.max_skips",
-                                                    "spikes.max_rollbacks",    "spikes.margin_steps",
-                                                    "parallel.zero",           "parallel.compare_every"};
+constexpr std::array<const char*, 19> kMayChange = {"training.steps",
+                                                    "validation.every",
+                                                    "validation.tokens",
+                                                    "checkpoint.every",
+                                                    "checkpoint.keep_last",
+                                                    "checkpoint.keep_every",
+                                                    "training.deadline_scale",
+                                                    "training.cuda_graph",
+                                                    "checkpoint.background",
+                                                    "checkpoint.max_failures",
+                                                    "data.path",
+                                                    "spikes.policy",
+                                                    "spikes.loss_z",
+                                                    "spikes.norm_factor",
+                                                    "spikes.max_skips",
+                                                    "spikes.max_rollbacks",
+                                                    "spikes.margin_steps",
+                                                    "parallel.zero",
+                                                    "parallel.compare_every"};
 
 // Protobuf's text format leaves defaults out; setting every field to its own value brings them in.
 void WriteOutDefaults(Message& message) {
@@ -190,6 +200,7 @@ RunShape ShapeOf(const RunConfig& config, Device device) {
           .recompute_block = config.model().recompute() == ModelConfig::block,
           .recompute_mlp = config.model().recompute() == ModelConfig::mlp,
           .device = device,
+          .cuda_graph = config.training().cuda_graph(),
           .dtype = config.precision().compute() == PrecisionConfig::fp32 ? DType::kF32 : DType::kBf16};
 }
 

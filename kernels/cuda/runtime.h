@@ -39,6 +39,14 @@ absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* str
 absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream);
 absl::Status FillZero(void* device, int64_t bytes, void* stream);
 
+// A CUDA graph: what the stream is given between the two is not run, but kept with all its arguments, to be run as a whole by
+// LaunchGraph(), any number of times. Nothing may wait for the stream meanwhile. Errors of EndCapture(): something in between
+// cannot be captured.
+absl::Status BeginCapture(void* stream);
+absl::StatusOr<void*> EndCapture(void* stream);
+absl::Status LaunchGraph(void* graph, void* stream);
+void DestroyGraph(void* graph);
+
 // Waits for the stream; the first error of any kernel or copy on it since the last call.
 absl::Status Synchronize(void* stream);
 

@@ -2,6 +2,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/cuda/runtime.h"
@@ -10,6 +12,11 @@
 #include "kernels/emulator/stream.h"
 
 namespace ingot::cuda {
+namespace {
+
+using Work = std::vector<std::function<void()>>;  // of a graph
+
+}  // namespace
 
 bool IsEmulated() { return true; }
 
@@ -78,6 +85,20 @@ absl::Status FillZero(void* device, int64_t bytes, void* stream) {
   emulator::Enqueue(stream, [=] { std::memset(device, 0, static_cast<size_t>(bytes)); });
   return absl::OkStatus();
 }
+
+absl::Status BeginCapture(void* stream) {
+  emulator::BeginCapture(stream);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<void*> EndCapture(void* stream) { return new Work(emulator::EndCapture(stream)); }
+
+absl::Status LaunchGraph(void* graph, void* stream) {
+  for (const std::function<void()>& work : *static_cast<const Work*>(graph)) emulator::Enqueue(stream, work);
+  return absl::OkStatus();
+}
+
+void DestroyGraph(void* graph) { delete static_cast<Work*>(graph); }
 
 absl::Status Synchronize(void* stream) {
   emulator::Synchronize(stream);

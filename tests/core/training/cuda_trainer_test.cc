@@ -73,6 +73,15 @@ TEST_F(CudaTrainerTest, KernelsForSm90FollowTheCpuAndResume) {
   EXPECT_EQ(Weights(), weights);
 }
 
+TEST_F(CudaTrainerTest, AGraphChangesNoBitAndIsRefusedOnTheCpu) {
+  Losses("plain", {"training.steps=3"}, Device::kCuda);
+  const std::vector<float> weights = Weights();
+  Losses("graph", {"training.steps=3", "training.cuda_graph=true"}, Device::kCuda);
+  EXPECT_EQ(Weights(), weights);
+  const absl::Status status = Train("cpu", {"training.steps=1", "training.cuda_graph=true"}, Device::kCpu);
+  EXPECT_NE(std::string(status.message()).find("training.cuda_graph: expected false"), std::string::npos) << status;
+}
+
 TEST_F(CudaTrainerTest, AnotherPrecisionIsAnotherRun) {
   Losses("run", {"training.steps=1"}, Device::kCuda);
   const absl::Status status = Train("run", {"training.steps=2", "precision.compute=fp32"}, Device::kCuda);
