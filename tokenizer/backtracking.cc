@@ -129,13 +129,14 @@ class Backtracking::Run {
   }
 
   bool KnownCompatible(int32_t left, int32_t right) {
-    if (tables_.PartsNeverMerge(left, right)) return tables_.pairs_.Find(left, right).rank == kNoRank;
     const uint64_t pair = static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right);
     uint64_t& known = scratch_.pairs[pair * 0x9E3779B97F4A7C15ull >> (64 - BacktrackingScratch::kPairBits)];
-    if (known == pair) return true;
-    if (!tables_.AreCompatible(left, right)) return false;
-    known = pair;
-    return true;
+    if (known == pair) [[likely]]
+      return true;
+    const bool compatible = tables_.PartsNeverMerge(left, right) ? tables_.pairs_.Find(left, right).rank == kNoRank
+                                                                 : tables_.AreCompatible(left, right);
+    if (compatible) known = pair;
+    return compatible;
   }
 
   // Takes the next shorter token than `id` that fits at `p`, or at a place before it; where it ends.

@@ -7,6 +7,7 @@
 #include "tokenizer/merging.h"
 #include "tokenizer/model.h"
 #include "tokenizer/normalization.h"
+#include "tokenizer/piece_cache.h"
 #include "tokenizer/piece_key.h"
 #include "tokenizer/tokenizer.h"
 
@@ -14,21 +15,12 @@ namespace ingot {
 namespace {
 
 constexpr size_t kBatch = 128;  // pieces between hashing and look-up
-constexpr int kMaxCachedIds = 4;
-constexpr int kSetBits = 15;  // 2^15 sets of two entries of 32 bytes: 2 MiB an encoder
-
-struct alignas(64) CacheSet {
-  PieceKey keys[2];
-  int32_t ids[2][kMaxCachedIds];  // -1 behind the last
-};
-
-inline size_t SetOf(const PieceKey& key) { return key.Hash() >> (64 - kSetBits); }
 
 }  // namespace
 
 struct Encoder::State {
   explicit State(std::shared_ptr<const EncodingTables> shared)
-      : tables(std::move(shared)), sets(new CacheSet[size_t{1} << kSetBits]()) {}
+      : tables(std::move(shared)), cache(tables->token_cache) {}
 
   void Encode(absl::string_view text, bool allow_special, std::vector<int32_t>& ids);
   // Text between added tokens that are not `normalized`.
@@ -42,7 +34,7 @@ struct Encoder::State {
   void EncodeMiss(absl::string_view piece, const PieceKey& key, std::vector<int32_t>& ids);
 
   std::shared_ptr<const EncodingTables> tables;
-  std::unique_ptr<CacheSet[]> sets;
+  PieceCache cache;
   std::array<size_t, kBatch> ends;
   std::array<PieceKey, kBatch> keys;
   MergeScratch scratch;
@@ -77,7 +69,7 @@ void Encoder::State::EncodeBatch(absl::string_view text, size_t begin, size_t co
     const absl::string_view piece = text.substr(at, ends[i] - at);
     if (piece.size() <= PieceKey::kMaxBytes) [[likely]] {
       keys[i] = MakePieceKey(piece.data(), piece.size(), end);
-      __builtin_prefetch(&sets[SetOf(keys[i])]);
+      cache.Prefetch(keys[i]);
     } else {
       keys[i] = {};
     }
@@ -85,19 +77,17 @@ void Encoder::State::EncodeBatch(absl::string_view text, size_t begin, size_t co
   }
   // Four ids are stored for every hit, whatever it has: the batch's room is made once, the rest is cut off.
   size_t filled = ids.size();
-  ids.resize(filled + count * kMaxCachedIds);
+  ids.resize(filled + count * PieceCache::kMostIds);
   at = begin;
   for (size_t i = 0; i < count; ++i) {
-    const CacheSet& set = sets[SetOf(keys[i])];
-    const int way = set.keys[1] == keys[i] ? 1 : 0;
-    if (set.keys[way] == keys[i] && keys[i].high != 0) [[likely]] {
-      std::memcpy(ids.data() + filled, set.ids[way], sizeof(set.ids[way]));
-      filled += 1 + (set.ids[way][1] >= 0) + (set.ids[way][2] >= 0) + (set.ids[way][3] >= 0);
+    if (const int32_t* const known = cache.Find(keys[i])) [[likely]] {
+      std::memcpy(ids.data() + filled, known, PieceCache::kMostIds * sizeof(int32_t));
+      filled += 1 + (known[1] >= 0) + (known[2] >= 0) + (known[3] >= 0);
     } else {
       ids.resize(filled);
       EncodeMiss(text.substr(at, ends[i] - at), keys[i], ids);
       filled = ids.size();
-      ids.resize(filled + (count - i) * kMaxCachedIds);
+      ids.resize(filled + (count - i) * PieceCache::kMostIds);
     }
     at = ends[i];
   }
@@ -120,13 +110,7 @@ void Encoder::State::EncodeMiss(absl::string_view piece, const PieceKey& key, st
   const size_t first = ids.size();
   EncodeAnew(piece, ids);
   const size_t count = ids.size() - first;
-  if (count > kMaxCachedIds) return;
-  // The newer entry of a set is the likelier to come again: it moves to the second place, the older one goes.
-  CacheSet& set = sets[SetOf(key)];
-  set.keys[1] = set.keys[0];
-  std::copy(set.ids[0], set.ids[0] + kMaxCachedIds, set.ids[1]);
-  set.keys[0] = key;
-  for (size_t i = 0; i < kMaxCachedIds; ++i) set.ids[0][i] = i < count ? ids[first + i] : -1;
+  if (count <= PieceCache::kMostIds) cache.Insert(key, {ids.data() + first, count});
 }
 
 Encoder::Encoder(const Tokenizer& tokenizer) : state_(std::make_unique<State>(tokenizer.tables_)) {}

@@ -43,11 +43,22 @@ EncodingTables::EncodingTables(std::shared_ptr<const TokenizerModel> of)
     if (token.size() == 1 && IsOrdinary(*model, id)) byte_ids[static_cast<uint8_t>(token[0])] = id;
   }
   if (Backtracking::Serves(*model)) backtracking.emplace(*model, pairs);
-  if (!model->whole_piece_first) return;
   for (int32_t id = 0; id < tokens; ++id) {
+    if (!IsOrdinary(*model, id)) continue;
     const bool found_by_merging = backtracking && backtracking->IsOwn(id);
-    if (IsOrdinary(*model, id) && !found_by_merging) whole_pieces.Insert(id);
+    if (model->whole_piece_first && !found_by_merging) whole_pieces.Insert(id);
+    if (model->whole_piece_first || found_by_merging) CacheToken(id);
   }
+}
+
+// Lower ids first, which come more often.
+void EncodingTables::CacheToken(int32_t id) {
+  const std::string& token = model->tokens[id];
+  if (token.size() > PieceKey::kMaxBytes) return;
+  std::array<size_t, 1> end;
+  SplitText(model->pattern, token, 0, end);
+  if (end[0] == token.size())
+    token_cache.InsertIfFree(MakePieceKey(token.data(), token.size(), token.data() + token.size()), id);
 }
 
 }  // namespace ingot

@@ -12,6 +12,7 @@
 #include "tokenizer/backtracking.h"
 #include "tokenizer/model.h"
 #include "tokenizer/pair_table.h"
+#include "tokenizer/piece_cache.h"
 
 namespace ingot {
 
@@ -39,6 +40,10 @@ struct EncodingTables {
   std::optional<Backtracking> backtracking;  // where the vocabulary allows it; else pieces are merged by ranks
   WholePieceTable whole_pieces;              // with whole_piece_first: tokens that merging may not give
   AddedTokenFinder raw_added, normalized_added;
+  PieceCache token_cache;  // short tokens that are the only id of their bytes: what a new encoder's cache begins with
+
+ private:
+  void CacheToken(int32_t id);
 };
 
 }  // namespace ingot

@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "absl/strings/str_cat.h"
+#include "tokenizer/ascii_window.h"
 #include "tokenizer/normalization.h"
 #include "tokenizer/unicode_tables.h"
 #include "tokenizer/utf8.h"
@@ -56,19 +57,17 @@ const Byte* SkipRun(const Byte* p, const Byte* end) {
   return p;
 }
 
-// U+5000 … U+9FFF and U+B000 … U+CFFF, all letters and of three bytes, whose first one says so: E5 … E9, EB, EC. Ten of
-// them a step.
+// U+4E00 … U+9FFF and U+B000 … U+CFFF, all letters and of three bytes, whose first one says so: E4 … E9, EB, EC; behind
+// E4 the second one must be from B8 on. Ten of them a step.
 const Byte* SkipIdeographs(const Byte* p, const Byte* end) {
   constexpr uint32_t kFirstBytes = 0x09249249;  // 0, 3, … 27
   while (end - p >= 32) {
     const __m256i text = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    const __m256i offset = _mm256_sub_epi8(text, _mm256_set1_epi8(static_cast<char>(0xE5)));
-    const __m256i in_range = _mm256_cmpeq_epi8(_mm256_min_epu8(offset, _mm256_set1_epi8(7)), offset);
-    const __m256i is_mixed = _mm256_cmpeq_epi8(text, _mm256_set1_epi8(static_cast<char>(0xEA)));
-    const auto first = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_andnot_si256(is_mixed, in_range)));
-    const __m256i is_next = _mm256_cmpgt_epi8(_mm256_set1_epi8(static_cast<char>(0xC0)), text);  // 80 … BF, signed
-    const auto next = static_cast<uint32_t>(_mm256_movemask_epi8(is_next));
-    const int good = std::min(std::countr_one((first & kFirstBytes) | (next & ~kFirstBytes)), 30);
+    const uint32_t first = BitsOf(InRange(text, '\xE4', 8)) & ~BitsOf(Equal(text, '\xEA'));
+    const uint32_t next = BitsOf(WideBelow(text, '\xC0'));
+    const uint32_t before_low = BitsOf(WideBelow(text, '\xB8')) >> 1;
+    const uint32_t begins = first & ~(BitsOf(Equal(text, '\xE4')) & before_low);
+    const int good = std::min(std::countr_one((begins & kFirstBytes) | (next & ~kFirstBytes)), 30);
     p += good / 3 * 3;
     if (good < 30) break;
   }
@@ -87,7 +86,7 @@ const Byte* SkipLetters(const Byte* p, const Byte* end) {
     if (*p < 0x80) return p;
     // A script of its own: no ASCII step until an ASCII byte comes.
     while (p < end && *p >= 0x80) {
-      if (*p >= 0xE5 && *p <= 0xE9) p = SkipIdeographs(p, end);
+      if (*p >= 0xE4 && *p <= 0xE9) p = SkipIdeographs(p, end);
       if (p == end || *p < 0x80) break;
       const Char c = ReadWide(p, end);
       if (c.type != CharClass::kLetter) return p;
@@ -207,6 +206,16 @@ inline const Byte* NextPiece(const Byte* p, const Byte* end) {
   return end;
 }
 
+// Writes offset + place of each bit into `ends`, as many as fit; their number.
+size_t WritePlaces(uint64_t bits, size_t offset, std::span<size_t> ends) {
+  const size_t count = std::min(static_cast<size_t>(std::popcount(bits)), ends.size());
+  for (size_t i = 0; i < count; ++i) {
+    ends[i] = offset + static_cast<size_t>(std::countr_zero(bits));
+    bits &= bits - 1;
+  }
+  return count;
+}
+
 template <SplitPattern pattern>
 size_t SplitBy(absl::string_view text, size_t begin, std::span<size_t> ends) {
   const Byte* const data = reinterpret_cast<const Byte*>(text.data());
@@ -214,8 +223,18 @@ size_t SplitBy(absl::string_view text, size_t begin, std::span<size_t> ends) {
   const Byte* p = data + begin;
   size_t count = 0;
   while (p < end && count < ends.size()) {
-    p = NextPiece<pattern>(p, end);
-    ends[count++] = static_cast<size_t>(p - data);
+    size_t found = 0;
+    if (end - p >= AsciiWindow::kBytes && (p[0] | p[1]) < 0x80) {
+      // A piece ends where the next one begins.
+      const uint64_t next_begins = CertainPieceBegins<pattern>(p) & ~uint64_t{1};
+      found = WritePlaces(next_begins, static_cast<size_t>(p - data), ends.subspan(count));
+    }
+    if (found == 0) {
+      ends[count] = static_cast<size_t>(NextPiece<pattern>(p, end) - data);
+      found = 1;
+    }
+    count += found;
+    p = data + ends[count - 1];
   }
   return count;
 }

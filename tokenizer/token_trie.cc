@@ -13,7 +13,6 @@ class TokenTrieBuilder {
       : tokens_(tokens), ids_(std::move(ids)), trie_(trie) {
     std::sort(ids_.begin(), ids_.end(), [&](int32_t a, int32_t b) { return tokens_[a] < tokens_[b]; });
     AddBlock();  // the first block stays empty: base 0 is that of nodes without children
-    cursor_ = kBlock;
   }
 
   void Build() {
@@ -62,20 +61,20 @@ class TokenTrieBuilder {
 
   bool IsFree(size_t place) const { return TokenTrie::LabelOf(trie_.units_[place]) == TokenTrie::kNoLabel; }
 
-  // A base under which all of labels_ are free. Few free places are tried before a new block is begun.
+  // A base under which all of labels_ are free, looked for in the last blocks only: what stays free in older ones is
+  // little.
   size_t FindBase() {
-    while (cursor_ < trie_.units_.size() && !IsFree(cursor_)) ++cursor_;
-    int tries = labels_.size() == 1 ? 4096 : labels_.size() < 32 ? 64 : 0;
-    for (size_t place = cursor_; place < trie_.units_.size() && tries > 0; ++place) {
-      if (!IsFree(place)) continue;
-      --tries;
-      const size_t base = place ^ labels_[0];
-      if (base_used_[base]) continue;
-      if (std::all_of(labels_.begin(), labels_.end(), [&](uint32_t c) { return IsFree(base ^ c); })) return base;
+    constexpr size_t kSearched = 2 * kBlock;
+    const size_t size = trie_.units_.size();
+    if (labels_.size() < 32) {
+      for (size_t place = size - std::min(size - kBlock, kSearched); place < size; ++place) {
+        const size_t base = place ^ labels_[0];
+        if (base_used_[base] || !IsFree(place)) continue;
+        if (std::all_of(labels_.begin(), labels_.end(), [&](uint32_t c) { return IsFree(base ^ c); })) return base;
+      }
     }
-    const size_t base = trie_.units_.size();
     AddBlock();
-    return base;
+    return size;
   }
 
   void AddBlock() {
@@ -89,7 +88,6 @@ class TokenTrieBuilder {
   TokenTrie& trie_;
   std::vector<bool> base_used_;
   std::vector<uint32_t> labels_;
-  size_t cursor_;
 };
 
 TokenTrie::TokenTrie(const std::vector<std::string>& tokens, const std::vector<int32_t>& ids) : root_(0) {

@@ -226,6 +226,25 @@ TEST_P(SplitterByPatternTest, EqualsPcre2OnFuzzedStrings) {
   }
 }
 
+// Short runs of few characters, nearly all of ASCII: every class next to every other at every place of a window of 64
+// bytes (tokenizer/ascii_window.h), and the windows' ends.
+TEST_P(SplitterByPatternTest, EqualsPcre2OnDenseAscii) {
+  const Oracle oracle(GetParam());
+  const std::string alphabet[] = {"a", "S", "t",  " ",  " ",  "7",    "8",      ".",
+                                  "(", "'", "\n", "\r", "\t", "\x01", "\u3000", "\u00e9"};
+  std::mt19937 random(13);
+  for (int i = 0; i < 4000; ++i) {
+    const size_t used = i % 2 == 0 ? 14 : std::size(alphabet);
+    std::string text;
+    for (auto characters = random() % 300; characters > 0;) {
+      const std::string& character = alphabet[random() % used];
+      for (auto run = random() % 4 == 0 ? random() % 6 : 1; run > 0 && characters > 0; --run, --characters)
+        text += character;
+    }
+    ASSERT_EQ(Pieces(GetParam(), text), oracle.Pieces(text)) << absl::CHexEscape(text);
+  }
+}
+
 TEST_P(SplitterByPatternTest, CoversAnyBytesWhateverTheBatch) {
   StringFuzzer fuzzer(12);
   for (int i = 0; i < 3000; ++i) {
