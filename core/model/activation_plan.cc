@@ -92,7 +92,8 @@ class Lister {
     Block("rstd2", {R_}, Op::kNorm2, Op::kNorm2, Op::kNorm2Backward);
     Mlp("n2", {R_, d_.C}, Op::kNorm2, Op::kUp, Op::kUpBackward);
     Block("up", {R_, gated ? 2 * d_.F : d_.F}, Op::kUp, Op::kActivation, Op::kUpBackward);
-    Mlp("h", {R_, d_.F}, Op::kActivation, Op::kDown, Op::kDownBackward);
+    // From the product on: it and the activation may be one kernel.
+    Mlp("h", {R_, d_.F}, Op::kUp, Op::kDown, Op::kDownBackward);
   }
 
   // dx is the gradient of the residual stream, changed in place from the head down to the embedding.

@@ -4,6 +4,7 @@
 #include "kernels/attention.h"
 #include "kernels/embedding.h"
 #include "kernels/gelu.h"
+#include "kernels/gelu_matmul.h"
 #include "kernels/matmul.h"
 #include "kernels/qkv_rope.h"
 #include "kernels/residual_layernorm.h"
@@ -71,8 +72,8 @@ class Gpt2 : public Network {
     const Gpt2Layer& p = parameters_[l];
     const BlockActivations& a = blocks_[l];
     Norm(ctx, a.x2, before, p.norm2, a.n2, a.mean2, a.rstd2);
-    ctx.Run(MatmulForward{.x = a.n2, .w = p.up.w, .bias = p.up.bias, .y = a.up});
-    ctx.Run(GeluForward{.x = a.up, .y = a.h});
+    ctx.Run(GeluMatmulForward{
+        .x = a.n2, .w = p.up.w, .bias = p.up.bias, .pre = a.up, .y = a.h, .in_parts = memory_.shape.recompute_mlp});
   }
 
   void ForwardDown(Context& ctx, int64_t l) override {
@@ -99,8 +100,8 @@ class Gpt2 : public Network {
   void BackwardFeedForward(Context& ctx, int64_t l) override {
     const Gpt2Layer &p = parameters_[l], &g = gradients_[l];
     const BlockActivations& a = blocks_[l];
-    ctx.Run(MatmulBackward{.dy = final_.dx, .x = a.h, .w = p.down.w, .dx = a.dh, .dw = g.down.w, .dbias = g.down.bias});
-    ctx.Run(GeluBackward{.dy = a.dh, .x = a.up, .dx = a.dh});
+    ctx.Run(GeluMatmulBackward{
+        .dy = final_.dx, .x = a.h, .w = p.down.w, .pre = a.up, .dpre = a.dh, .dw = g.down.w, .dbias = g.down.bias});
     ctx.Run(MatmulBackward{.dy = a.dh, .x = a.n2, .w = p.up.w, .dx = a.dn2, .dw = g.up.w, .dbias = g.up.bias});
     BackwardNorm(ctx, a.dn2, final_.dx, a.x2, p.norm2, a.mean2, a.rstd2, g.norm2);
   }

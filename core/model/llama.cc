@@ -7,6 +7,7 @@
 #include "kernels/qkv_rope.h"
 #include "kernels/residual_rmsnorm.h"
 #include "kernels/swiglu.h"
+#include "kernels/swiglu_matmul.h"
 
 namespace ingot {
 namespace {
@@ -79,8 +80,7 @@ class Llama : public Network {
     const LlamaLayer& p = parameters_[l];
     const BlockActivations& a = blocks_[l];
     Norm(ctx, a.x2, before, p.norm2, a.n2, a.rstd2);
-    ctx.Run(MatmulForward{.x = a.n2, .w = p.gate_up, .y = a.up});
-    ctx.Run(SwigluForward{.gate_up = a.up, .y = a.h});
+    ctx.Run(SwigluMatmulForward{.x = a.n2, .w = p.gate_up, .gate_up = a.up, .y = a.h});
   }
 
   void ForwardDown(Context& ctx, int64_t l) override {

@@ -14,6 +14,7 @@
 #include "core/model/network.h"
 #include "core/model/rope.h"
 #include "kernels/cast.h"
+#include "kernels/cuda/repeated_work.h"
 #include "kernels/fill.h"
 #include "kernels/lm_head_cross_entropy.h"
 
@@ -100,7 +101,10 @@ struct Layout {
 class PlannedModel : public Model {
  public:
   PlannedModel(std::unique_ptr<const Layout> layout, std::shared_ptr<const Backend> backend, Arena arena)
-      : layout_(std::move(layout)), backend_(std::move(backend)), arena_(std::move(arena)) {
+      : layout_(std::move(layout)),
+        backend_(std::move(backend)),
+        arena_(std::move(arena)),
+        micro_step_(backend_->MakeContext().stream()) {
     const RunShape& s = layout_->shape;
     const int64_t kept = layout_->kept_parameters(), window = layout_->windows.size();
     parameters_ = arena_.Take("parameters", DType::kF32, {kept});
@@ -148,6 +152,7 @@ class PlannedModel : public Model {
   Tensor parameter_windows() const override { return parameter_windows_; }
   Tensor gradient_windows() const override { return gradient_windows_; }
   void set_hooks(LayerHooks* hooks) override {
+    INGOT_CHECK(hooks == nullptr || !shape().cuda_graph, "a graph calls nobody between its layers");
     hooks_ = hooks;
     network_->set_hooks(hooks);
   }
@@ -188,18 +193,7 @@ class PlannedModel : public Model {
   absl::StatusOr<double> Accumulate(const ModelInput& input, float scale, float z_loss) override {
     INGOT_CHECK(shape().training, "this model was made without training");
     INGOT_ASSIGN_OR_RETURN(const NetworkInput in, OnDevice(input));
-    Context ctx = backend_->MakeContext(scratch_);
-    network_->Forward(ctx, in);
-    ctx.Run(LmHeadCrossEntropy{.x = network_->rows(),
-                               .w = network_->head(),
-                               .targets = Reshaped(input_.targets, {rows()}),
-                               .losses = losses_,
-                               .dx = network_->dx(),
-                               .dw = network_->dhead(),
-                               .scale = scale,
-                               .z_loss = z_loss});
-    network_->Backward(ctx, in);
-    INGOT_RETURN_IF_ERROR(HooksStatus());
+    INGOT_RETURN_IF_ERROR(ForwardAndBackward(in, {scale, z_loss, !in.document_start.absent()}));
     INGOT_RETURN_IF_ERROR(backend_->CopyOut(host_losses_.data(), losses_));
     double sum = 0;
     for (const float loss : host_losses_) sum += loss;
@@ -214,6 +208,39 @@ class PlannedModel : public Model {
   }
   FlatBuffer WrittenBuffer() const {
     return shape().shard.gradients ? FlatBuffer(gradient_windows_, &layout_->windows) : FlatBuffer(gradients_);
+  }
+
+  // What the kernels of a micro-step are told, beside memory that stays where it is.
+  struct Told {
+    float scale = 0, z_loss = 0;
+    bool documents = false;
+    bool operator==(const Told&) const = default;
+  };
+
+  absl::Status ForwardAndBackward(const NetworkInput& in, const Told& told) {
+    const auto enqueue = [&] {
+      Context ctx = backend_->MakeContext(scratch_);
+      network_->Forward(ctx, in);
+      ctx.Run(LmHeadCrossEntropy{.x = network_->rows(),
+                                 .w = network_->head(),
+                                 .targets = Reshaped(input_.targets, {rows()}),
+                                 .losses = losses_,
+                                 .dx = network_->dx(),
+                                 .dw = network_->dhead(),
+                                 .scale = told.scale,
+                                 .z_loss = told.z_loss});
+      network_->Backward(ctx, in);
+    };
+    if (!shape().cuda_graph) {
+      enqueue();
+      return HooksStatus();
+    }
+    if (told_ != told) micro_step_.Forget();
+    told_ = told;
+    const absl::Status done = micro_step_.Enqueue(enqueue);
+    return done.ok() ? done
+                     : absl::Status(done.code(), absl::StrCat(std::string(done.message()),
+                                                              "; training.cuda_graph=false does without a graph"));
   }
 
   // The batch copied to where the ops read it.
@@ -241,6 +268,8 @@ class PlannedModel : public Model {
   std::vector<float> host_losses_;
   std::unique_ptr<Network> network_;
   LayerHooks* hooks_ = nullptr;
+  Told told_;
+  cuda::RepeatedWork micro_step_;
 };
 
 absl::Status CheckShape(const ModelDims& dims, const RunShape& shape) {
@@ -252,6 +281,9 @@ absl::Status CheckShape(const ModelDims& dims, const RunShape& shape) {
   if (shape.device == Device::kCpu && shape.dtype != DType::kF32) {
     problems.push_back(
         absl::StrCat("precision: expected f32, all that the CPU computes in, found ", Name(shape.dtype)));
+  }
+  if (shape.device == Device::kCpu && shape.cuda_graph) {
+    problems.push_back("CUDA graph: expected none on the CPU, found one");
   }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));

@@ -33,6 +33,7 @@ struct RunShape {
   bool recompute_block = false;  // keep only each block's input; run its forward again before its backward
   bool recompute_mlp = false;    // run the norm and the feed-forward activation again instead of keeping them
   Device device = Device::kCpu;
+  bool cuda_graph = false;    // kCuda: Accumulate() is captured once and launched as a whole; the same bits
   DType dtype = DType::kF32;  // of activations and the weights that products read; kBf16 on kCuda only
   ModelShard shard = {};
 };

@@ -19,7 +19,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 // A run may go on with another value of these: they shape neither the model nor the stream of data.
-constexpr std::array<const char*, 22> kMayChange = {"training.steps",          "validation.every",
+constexpr std::array<const char*, 23> kMayChange = {"training.steps",          "validation.every",
                                                     "validation.tokens",       "checkpoint.every",
                                                     "checkpoint.keep_last",    "checkpoint.keep_every",
                                                     "training.deadline_scale", "checkpoint.background",
@@ -29,7 +29,8 @@ constexpr std::array<const char*, 22> kMayChange = {"training.steps",          "
                                                     "spikes.max_rollbacks",    "spikes.margin_steps",
                                                     "parallel.zero",           "parallel.compare_every",
                                                     "data.raw.input",          "data.raw.tokenizer",
-                                                    "data.raw.cache",          "data.raw.threads"};
+                                                    "data.raw.cache",          "data.raw.threads",
+                                                    "training.cuda_graph"};
 constexpr int64_t kRawShuffleTokens = int64_t{1} << 24;
 
 // Protobuf's text format leaves defaults out; setting every field to its own value brings them in.
@@ -217,6 +218,7 @@ RunShape ShapeOf(const RunConfig& config, Device device) {
           .recompute_block = config.model().recompute() == ModelConfig::block,
           .recompute_mlp = config.model().recompute() == ModelConfig::mlp,
           .device = device,
+          .cuda_graph = config.training().cuda_graph(),
           .dtype = config.precision().compute() == PrecisionConfig::fp32 ? DType::kF32 : DType::kBf16};
 }
 

@@ -49,6 +49,8 @@ void CheckPrecision(const RunConfig& config, Device device, Checker& check) {
   if (device == Device::kCpu) {
     check.Rule(compute == PrecisionConfig::fp32,
                absl::StrCat("precision.compute: expected fp32 (all the CPU computes in)", found));
+    check.Rule(!config.training().cuda_graph(),
+               "training.cuda_graph: expected false (there are no CUDA graphs on the CPU), found true");
   } else {
     check.Rule(
         compute != PrecisionConfig::fp8,

@@ -60,7 +60,7 @@ absl::StatusOr<std::unique_ptr<LaneSums>> LaneSums::Create(const ParallelPlan& p
                                                            Model& model) {
   std::unique_ptr<LaneSums> sums(new LaneSums(plan, communicator, model));
   INGOT_RETURN_IF_ERROR(sums->TakeMemory());
-  model.set_hooks(sums.get());
+  if (!model.shape().cuda_graph) model.set_hooks(sums.get());  // else Done() finds all layers complete
   return sums;
 }
 

@@ -10,7 +10,14 @@
 namespace ingot {
 namespace {
 
-absl::Status CheckRounds(const ParallelConfig& parallel, int64_t M, int64_t ranks) {
+absl::Status CheckRounds(const RunConfig& config, int64_t M, int64_t ranks) {
+  const ParallelConfig& parallel = config.parallel();
+  if (config.training().cuda_graph()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("training.cuda_graph: expected false with parallel.zero=", parallel.zero(),
+                     ", which exchanges between the layers of a micro-batch, found "
+                     "true; set parallel.zero=1 or do without the graph"));
+  }
   if (M % ranks != 0) {
     return absl::FailedPreconditionError(absl::StrCat(
         "parallel.zero: expected, for ", parallel.zero(), ", a number of ranks that divides the ", M,
@@ -44,7 +51,7 @@ absl::StatusOr<ParallelPlan> ParallelPlan::Of(const RunConfig& config, int64_t r
                        .zero = ranks == 1 ? std::min<int64_t>(parallel.zero(), 1) : parallel.zero(),
                        .wire = parallel.wire() == ParallelConfig::bf16 ? DType::kBf16 : DType::kF32};
   if (!plan.in_rounds()) return plan;
-  INGOT_RETURN_IF_ERROR(CheckRounds(parallel, M, ranks));
+  INGOT_RETURN_IF_ERROR(CheckRounds(config, M, ranks));
   plan.leaves = M;
   plan.chained = !parallel.reproducible();
   return plan;

@@ -97,12 +97,14 @@ std::string EnvironmentOf(const Backend& backend, const RunConfig& config, int64
   const std::string order =
       config.parallel().reproducible() || ranks == 1 ? "" : absl::StrCat(", sums in the order of ", ranks, " ranks");
   if (backend.device() == Device::kCpu) return BlasName() + order;
-  if (cuda::IsEmulated()) return absl::StrCat(backend.name(), ", ", BlasName(), order);
+  const std::string own = cuda::PrefersGemmSm90() ? ", our own product for sm_90a" : "";
+  if (cuda::IsEmulated()) return absl::StrCat(backend.name(), ", ", BlasName(), own, order);
   // Without its path, which may be another on each machine. Ranks other than 0 have computed no product yet.
   const std::string library = cuda::GemmLibrary();
   return absl::StrCat(
       backend.name(), ", ",
-      absl::StartsWith(library, "cuBLASLt") ? library.substr(0, library.find(',')) : "our own tiled product", order);
+      absl::StartsWith(library, "cuBLASLt") ? library.substr(0, library.find(',')) : "our own tiled product", own,
+      order);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ struct AttentionForwardArgs {
   float scale;
 };
 
-// Of query n = 64 * tile + i of a head, padded to whole tiles: what backward must know of a row.
+// Of query n of a head, padded to whole tiles: what backward must know of a row.
 struct alignas(16) AttentionRow {
   float lse_log2;  // lse / ln 2; +infinity behind the last query, so that its probabilities are 0
   float delta;     // sum_d dy * y

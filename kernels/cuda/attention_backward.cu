@@ -1,6 +1,8 @@
+#include "kernels/cuda/attention_backward.cuh"
+
 #include "kernels/attention.h"
 #include "kernels/checks.h"
-#include "kernels/cuda/attention_args.h"
+#include "kernels/cuda/attention_sm90.h"
 #include "kernels/cuda/attention_tile.cuh"
 
 namespace ingot {
@@ -79,7 +81,7 @@ __device__ __forceinline__ void TwoScores(Scores& s, Scores& dp, Tile<D>& a, Til
 // Scores and dP become P and dS, of one pair of a query and a key.
 __device__ __forceinline__ void ToGradient(float& s, float& dp, bool visible, float scale_log2, float lse_log2,
                                            float delta) {
-  s = visible ? Exp2(s * scale_log2 - lse_log2) : 0.0f;
+  s = Probability(s, visible, scale_log2, lse_log2);
   dp = s * (dp - delta);
 }
 
@@ -123,18 +125,6 @@ __device__ __forceinline__ void AddToKeys(KeysShared<D>& shared, int stage, int 
   }
 }
 
-// The number of query tiles from `begin` on that see a key at or before last_key: the first row of each decides, since
-// document starts do not fall.
-__device__ __forceinline__ int VisibleTiles(const int32_t* starts, int begin, int end, int last_key) {
-  if (starts == nullptr) return end - begin;
-  int low = begin, high = end;  // tile `begin` holds last_key's own row
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    (starts[middle * kRows] <= last_key ? low : high) = middle;
-  }
-  return high - begin;
-}
-
 // Grid (B * K, key tiles); the first keys, which the most queries see, come first.
 template <int D>
 __global__ void __launch_bounds__(kThreads) KeysKernel(const AttentionBackwardArgs<Bf16> args) {
@@ -144,7 +134,7 @@ __global__ void __launch_bounds__(kThreads) KeysKernel(const AttentionBackwardAr
   const int warp_row = static_cast<int>(threadIdx.x) / 32 * 16, group = args.H / args.K;
   const int32_t* const starts = args.starts == nullptr ? nullptr : args.starts + int64_t{b} * args.T;
   const int begin = static_cast<int>(blockIdx.y);
-  const int tiles = VisibleTiles(starts, begin, args.padded_T / kRows, first + valid - 1);
+  const int tiles = VisibleTiles<kRows>(starts, begin, args.padded_T / kRows, first + valid - 1);
   const int64_t kv = (int64_t{blockIdx.x} * args.T + first) * D;
 
   const auto copy_queries = [&](int index) {
@@ -277,6 +267,7 @@ void LaunchBackward(const AttentionBackwardArgs<Bf16>& args, Context& ctx) {
 void RunBackward(const AttentionBackwardArgs<float>& args, Context& ctx) { RunPlainAttentionBackward(args, ctx); }
 
 void RunBackward(const AttentionBackwardArgs<Bf16>& args, Context& ctx) {
+  if (TakesAttentionBackwardSm90(args)) return RunAttentionBackwardSm90(args, ctx);
   switch (args.D) {
     case 64:
       return LaunchBackward<64>(args, ctx);
@@ -291,41 +282,48 @@ void RunBackward(const AttentionBackwardArgs<Bf16>& args, Context& ctx) {
   }
 }
 
-int64_t PaddedT(int64_t T) { return (T + kRows - 1) / kRows * kRows; }
+// To whole tiles of the kernels that will run.
+int64_t PaddedT(int64_t T, int64_t tile) { return (T + tile - 1) / tile * tile; }
+int64_t TileOf(const AttentionBackwardArgs<float>&) { return kRows; }
+int64_t TileOf(const AttentionBackwardArgs<Bf16>& args) {
+  return TakesAttentionBackwardSm90(args) ? kAttentionTileSm90 : kRows;
+}
 
 template <typename Scalar>
 AttentionBackwardArgs<Scalar> ArgsOf(const AttentionBackward& op, const AttentionRow* rows) {
   const int64_t B = op.q.dim(0), H = op.q.dim(1), T = op.q.dim(2), D = op.q.dim(3);
-  return {.dy = op.dy.data<Scalar>(),
-          .q = op.q.data<Scalar>(),
-          .k = op.k.data<Scalar>(),
-          .v = op.v.data<Scalar>(),
-          .starts = op.document_start.data<int32_t>(),
-          .rows = rows,
-          .dq = op.dq.data<Scalar>(),
-          .dk = op.dk.data<Scalar>(),
-          .dv = op.dv.data<Scalar>(),
-          .B = static_cast<int>(B),
-          .H = static_cast<int>(H),
-          .K = static_cast<int>(op.k.dim(1)),
-          .T = static_cast<int>(T),
-          .D = static_cast<int>(D),
-          .padded_T = static_cast<int>(PaddedT(T)),
-          .scale = AttentionScale(op.scale, D)};
+  AttentionBackwardArgs<Scalar> args = {.dy = op.dy.data<Scalar>(),
+                                        .q = op.q.data<Scalar>(),
+                                        .k = op.k.data<Scalar>(),
+                                        .v = op.v.data<Scalar>(),
+                                        .starts = op.document_start.data<int32_t>(),
+                                        .rows = rows,
+                                        .dq = op.dq.data<Scalar>(),
+                                        .dk = op.dk.data<Scalar>(),
+                                        .dv = op.dv.data<Scalar>(),
+                                        .B = static_cast<int>(B),
+                                        .H = static_cast<int>(H),
+                                        .K = static_cast<int>(op.k.dim(1)),
+                                        .T = static_cast<int>(T),
+                                        .D = static_cast<int>(D),
+                                        .padded_T = 0,
+                                        .scale = AttentionScale(op.scale, D)};
+  args.padded_T = static_cast<int>(PaddedT(T, TileOf(args)));
+  return args;
 }
 
 }  // namespace
 
 int64_t AttentionBackward::CudaScratchBytes() const {
-  return Context::ScratchFor<AttentionRow>(q.dim(0) * q.dim(1) * PaddedT(q.dim(2)));
+  return Context::ScratchFor<AttentionRow>(q.dim(0) * q.dim(1) * PaddedT(q.dim(2), kAttentionTileSm90));
 }
 
 void AttentionBackward::OnCuda(Context& ctx) const {
   CheckMemory(kName, {dy, q, k, v, document_start, y, lse, dq, dk, dv});
-  const int64_t count = q.dim(0) * q.dim(1) * PaddedT(q.dim(2));
-  AttentionRow* const rows = ctx.Scratch<AttentionRow>(count);
+  AttentionRow* const rows = ctx.Scratch<AttentionRow>(q.dim(0) * q.dim(1) * PaddedT(q.dim(2), kAttentionTileSm90));
   DispatchFloat(q.dtype, [&]<typename Scalar>() {
     const AttentionBackwardArgs<Scalar> args = ArgsOf<Scalar>(*this, rows);
+    const int64_t count = int64_t{args.B} * args.H * args.padded_T;
     Launch(RowsKernel<Scalar>, {.grid = dim3((count + 7) / 8), .block = dim3(256), .stream = ctx.stream()}, args.dy,
            y.data<Scalar>(), lse.data<float>(), args.starts, rows, args.B, args.H, args.T, args.padded_T, args.D);
     RunBackward(args, ctx);

@@ -1,6 +1,7 @@
 #include "kernels/attention.h"
 #include "kernels/checks.h"
 #include "kernels/cuda/attention_args.h"
+#include "kernels/cuda/attention_sm90.h"
 #include "kernels/cuda/attention_tile.cuh"
 
 namespace ingot {
@@ -262,6 +263,7 @@ AttentionForwardArgs<Scalar> ArgsOf(const AttentionForward& op) {
 void RunAttentionForward(const AttentionForwardArgs<float>& args, Context& ctx) { RunPlainAttentionForward(args, ctx); }
 
 void RunAttentionForward(const AttentionForwardArgs<Bf16>& args, Context& ctx) {
+  if (TakesAttentionForwardSm90(args)) return RunAttentionForwardSm90(args, ctx);
   switch (args.D) {
     case 64:
       return LaunchForward<64>(args, ctx);

@@ -1,39 +1,27 @@
 #include "kernels/cuda/accumulator_sm90.cuh"
 #include "kernels/cuda/attention_sm90.h"
-#include "kernels/cuda/device.cuh"
-#include "kernels/cuda/stages_sm90.cuh"
-#include "kernels/cuda/wgmma.cuh"
+#include "kernels/cuda/attention_tile_sm90.cuh"
 
 namespace ingot {
 namespace {
 
-constexpr int kWarpgroup = 128, kRows = 64;  // of queries that a warpgroup owns
-constexpr int kConsumers = 2;                // warpgroups; the first warpgroup of the block loads
-constexpr int kQueries = kConsumers * kRows;
-constexpr int kThreads = (1 + kConsumers) * kWarpgroup;
-constexpr int kKeys = 128;             // of a tile
-constexpr int kScores = kKeys / 2;     // registers of a thread
-constexpr int kSlab = 64;              // elements of a head in a row of the swizzle's pattern
-constexpr int kStepDepth = 16;         // terms of one wgmma
-constexpr int kSlabBytes = 128 * 128;  // 128 queries or keys
-constexpr int kEightRows = 1024;
-constexpr int kLoaderRegisters = 40, kConsumerRegisters = 232;
+using namespace attention_sm90;
 
-// 128 rows of a head, a slab of 64 columns after another.
+constexpr int kKeys = 128;          // of a tile
+constexpr int kScores = kKeys / 2;  // registers of a thread
+
 template <int D>
-struct HeadTile {
-  alignas(1024) Bf16 values[128 * D];
-};
+using Tile = HeadTile<kKeys, D>;  // of as many queries, too
 
 // Tiles of keys and of values take turns in the stages.
 template <int D>
 struct Storage {
   static constexpr int kStages = D == 64 ? 8 : 5;
-  HeadTile<D> q;
-  HeadTile<D> stage[kStages];
+  Tile<D> q;
+  Tile<D> stage[kStages];
   StageBarriers<kStages> barriers;
   Mbarrier q_full;
-  int start[kQueries];  // the first key that each query sees
+  int start[kOwnRows];  // the first key that each query sees
 };
 
 struct Args {
@@ -50,33 +38,26 @@ struct Block {
   __device__ __forceinline__ explicit Block(const AttentionForwardArgs<Bf16>& args)
       : b(static_cast<int>(blockIdx.x) / args.H),
         h(static_cast<int>(blockIdx.x) % args.H),
-        first(static_cast<int>(gridDim.y - 1 - blockIdx.y) * kQueries),
+        first(static_cast<int>(gridDim.y - 1 - blockIdx.y) * kOwnRows),
         last_position(args.past + args.N - 1),
         starts(args.starts == nullptr ? nullptr : args.starts + int64_t{b} * (last_position + 1)) {
     begin = StartOf(args.past + first) / kKeys;
-    end = Min(args.past + first + kQueries - 1, last_position) / kKeys + 1;
+    end = Min(args.past + first + kOwnRows - 1, last_position) / kKeys + 1;
   }
   __device__ __forceinline__ int StartOf(int position) const { return starts == nullptr ? 0 : starts[position]; }
 };
 
 template <int D>
-__device__ __forceinline__ void LoadHead(HeadTile<D>& tile, const TensorMap& map, Mbarrier& full, int row, int head) {
-  for (int d = 0; d < D; d += kSlab) TensorLoad(tile.values + d * 128, map, full, d, row, head);
-}
-
-template <int D>
 __device__ __forceinline__ void LoadTiles(Storage<D>& shared, const Args& args, const Block& block) {
   const AttentionForwardArgs<Bf16>& attention = args.attention;
   const int kv_head = block.b * attention.K + block.h / (attention.H / attention.K);
-  MbarrierArriveExpect(shared.q_full, sizeof(HeadTile<D>));
+  MbarrierArriveExpect(shared.q_full, sizeof(Tile<D>));
   LoadHead(shared.q, args.q, shared.q_full, block.first, static_cast<int>(blockIdx.x));
   StageCursor<Storage<D>::kStages> at;
   for (int tile = block.begin; tile < block.end; ++tile) {
-    LoadHead(shared.stage[at.stage], args.k, AcquireStage(shared.barriers, at, sizeof(HeadTile<D>)), tile * kKeys,
-             kv_head);
+    LoadHead(shared.stage[at.stage], args.k, AcquireStage(shared.barriers, at, sizeof(Tile<D>)), tile * kKeys, kv_head);
     at.Next();
-    LoadHead(shared.stage[at.stage], args.v, AcquireStage(shared.barriers, at, sizeof(HeadTile<D>)), tile * kKeys,
-             kv_head);
+    LoadHead(shared.stage[at.stage], args.v, AcquireStage(shared.barriers, at, sizeof(Tile<D>)), tile * kKeys, kv_head);
     at.Next();
   }
 }
@@ -87,35 +68,6 @@ struct RowState {
   float max[2] = {-INFINITY, -INFINITY};  // of the scores so far, unscaled
   float sum[2] = {0, 0};                  // of this thread's probabilities so far, relative to max
 };
-
-// s = q k^T of 64 queries and a tile of keys.
-template <int D>
-__device__ __forceinline__ void Scores(float (&s)[kScores], const HeadTile<D>& q, int row, const HeadTile<D>& k) {
-  const uint64_t a = MatrixDescriptor(q.values + row * kSlab, 16, kEightRows, Swizzle::k128);
-  const uint64_t b = MatrixDescriptor(k.values, 16, kEightRows, Swizzle::k128);
-  WgmmaFence();
-#pragma unroll
-  for (int d = 0; d < D; d += kStepDepth) {
-    const int bytes = d / kSlab * kSlabBytes + d % kSlab * 2;
-    WgmmaM64K16<false, false>(s, Advanced(a, bytes), Advanced(b, bytes), d > 0);
-  }
-  WgmmaCommit();
-}
-
-// y += p v; p rounded to bf16 is a left operand without any exchange.
-template <int D>
-__device__ __forceinline__ void AddValues(float (&y)[D / 2], const float (&p)[kScores], const HeadTile<D>& v) {
-  const uint64_t b = MatrixDescriptor(v.values, kSlabBytes, kEightRows, Swizzle::k128);
-  uint32_t a[kKeys / kStepDepth][4];
-#pragma unroll
-  for (int i = 0; i < kScores / 2; ++i) a[i / 4][i % 4] = PackBf16x2(p[2 * i], p[2 * i + 1]);
-  WgmmaFence();
-#pragma unroll
-  for (int step = 0; step < kKeys / kStepDepth; ++step) {
-    WgmmaM64K16<true>(y, a[step], Advanced(b, step * 2 * kEightRows), true);
-  }
-  WgmmaCommit();
-}
 
 // `start`: of the warpgroup's rows; `row` is the thread's first one.
 __device__ __forceinline__ void Mask(float (&s)[kScores], const RowState& rows, const int* start, int row, int column,
@@ -175,20 +127,20 @@ __device__ __forceinline__ void Finish(const AttentionForwardArgs<Bf16>& args, c
     }
   }
   const int64_t stride = int64_t{args.H} * D;
-  StoreRounded<D / 2>(args.y + int64_t{block.b} * args.N * stride + block.h * D, stride, args.N, D, 0, at,
-                      [&](int i) { return y[i] * inverse[i / 2 % 2]; });
+  StoreRounded<kStoredRegisters<D>>(args.y + int64_t{block.b} * args.N * stride + block.h * D, stride, args.N, D, 0, at,
+                                    [&](int i) { return i < D / 2 ? y[i] * inverse[i / 2 % 2] : 0.0f; });
 }
 
 // A warpgroup's 64 rows. Its products wait for each other; the two warpgroups fill each other's gaps.
 template <int D>
 __device__ __forceinline__ void Attend(Storage<D>& shared, const AttentionForwardArgs<Bf16>& args, const Block& block) {
   const int thread = static_cast<int>(threadIdx.x) % kWarpgroup;
-  const int row = (static_cast<int>(threadIdx.x) / kWarpgroup - 1) * kRows;
+  const int row = (static_cast<int>(threadIdx.x) / kWarpgroup - 1) * kRowsOfWarpgroup;
   const Fragment at(0, thread);
   const int lane_row = static_cast<int>(at.row);
   RowState rows{.position = args.past + block.first + row + lane_row};
   const int low = Min(args.past + block.first + row, block.last_position);
-  const int high = Min(low + kRows - 1, block.last_position);
+  const int high = Min(low + kRowsOfWarpgroup - 1, block.last_position);
   const int* const start = shared.start + row;
   float y[D / 2] = {}, s[kScores];
   StageCursor<Storage<D>::kStages> stage;
@@ -198,16 +150,22 @@ __device__ __forceinline__ void Attend(Storage<D>& shared, const AttentionForwar
     const bool sees = key <= high && key + kKeys > start[0];
     WaitForStage(shared.barriers, stage);
     if (sees) {
-      Scores<D>(s, shared.q, row, shared.stage[stage.stage]);
+      WgmmaFence();
+      Scores(s, shared.q, row, shared.stage[stage.stage]);
+      WgmmaCommit();
       WgmmaWait<0>(s);
     }
     ReleaseStage(shared.barriers, stage.stage);
     stage.Next();
     WaitForStage(shared.barriers, stage);
     if (sees) {
-      if (key + kKeys - 1 > low || key < start[kRows - 1]) Mask(s, rows, start, lane_row, at.column, key);
+      if (key + kKeys - 1 > low || key < start[kRowsOfWarpgroup - 1]) Mask(s, rows, start, lane_row, at.column, key);
       Softmax<D>(s, y, rows, args.scale * kLog2E);
-      AddValues<D>(y, s, shared.stage[stage.stage]);
+      LeftOperand<kKeys> p;
+      RoundToLeft(p, s);
+      WgmmaFence();
+      AddProduct(y, p, shared.stage[stage.stage]);
+      WgmmaCommit();
       WgmmaWait<0>(y);
     }
     ReleaseStage(shared.barriers, stage.stage);
@@ -227,9 +185,9 @@ __global__ void __launch_bounds__(kThreads, 1) ForwardKernel(const __grid_consta
   const Block block(args.attention);
   if (threadIdx.x == 0) {
     MbarrierInit(shared.q_full, 1);
-    InitStages(shared.barriers, kConsumers * kWarpgroup / 32);
+    InitStages(shared.barriers, kConsumingWarps);
   }
-  for (int i = static_cast<int>(threadIdx.x); i < kQueries; i += kThreads) {
+  for (int i = static_cast<int>(threadIdx.x); i < kOwnRows; i += kThreads) {
     shared.start[i] = block.StartOf(Min(args.attention.past + block.first + i, block.last_position));
   }
   __syncthreads();
@@ -242,27 +200,16 @@ __global__ void __launch_bounds__(kThreads, 1) ForwardKernel(const __grid_consta
   }
 }
 
-// Heads of (rows, D), `stride` elements apart.
-TensorMap MapOfHeads(const Bf16* x, int D, int rows, int64_t heads, int64_t stride) {
-  return cuda::MakeTensorMap({.base = x,
-                              .dtype = DType::kBf16,
-                              .rank = 3,
-                              .sizes = {D, rows, heads},
-                              .strides = {1, D, stride},
-                              .box = {kSlab, 128, 1},
-                              .swizzle = Swizzle::k128});
-}
-
 template <int D>
 void LaunchForward(const AttentionForwardArgs<Bf16>& attention, Context& ctx) {
   const int64_t heads = int64_t{attention.B} * attention.H, kv_heads = int64_t{attention.B} * attention.K;
   const int keys = attention.past + attention.N;
-  const Args args{.q = MapOfHeads(attention.q, D, attention.N, heads, int64_t{attention.N} * D),
-                  .k = MapOfHeads(attention.k, D, keys, kv_heads, attention.kv_stride),
-                  .v = MapOfHeads(attention.v, D, keys, kv_heads, attention.kv_stride),
+  const Args args{.q = MapOfHeads(attention.q, D, attention.N, heads, int64_t{attention.N} * D, kOwnRows),
+                  .k = MapOfHeads(attention.k, D, keys, kv_heads, attention.kv_stride, kKeys),
+                  .v = MapOfHeads(attention.v, D, keys, kv_heads, attention.kv_stride, kKeys),
                   .attention = attention};
   Launch(ForwardKernel<D>,
-         {.grid = dim3(static_cast<unsigned>(heads), (attention.N + kQueries - 1) / kQueries),
+         {.grid = dim3(static_cast<unsigned>(heads), (attention.N + kOwnRows - 1) / kOwnRows),
           .block = dim3(kThreads),
           .shared = sizeof(Storage<D>),
           .stream = ctx.stream()},
@@ -272,14 +219,13 @@ void LaunchForward(const AttentionForwardArgs<Bf16>& attention, Context& ctx) {
 }  // namespace
 
 bool TakesAttentionForwardSm90(const AttentionForwardArgs<Bf16>& args) {
-  const auto aligned = [](const Bf16* x) { return reinterpret_cast<uintptr_t>(x) % 16 == 0; };
-  return (args.D == 64 || args.D == 128) && aligned(args.q) && aligned(args.k) && aligned(args.v) &&
-         args.kv_stride % 8 == 0 && cuda::HasSm90();
+  return IsWidth(args.D) && IsLoadable(args.q) && IsLoadable(args.k) && IsLoadable(args.v) && args.kv_stride % 8 == 0 &&
+         cuda::HasSm90();
 }
 
 void RunAttentionForwardSm90(const AttentionForwardArgs<Bf16>& args, Context& ctx) {
   INGOT_CHECK(TakesAttentionForwardSm90(args), "no attention of sm_90a: ask TakesAttentionForwardSm90() first");
-  args.D == 64 ? LaunchForward<64>(args, ctx) : LaunchForward<128>(args, ctx);
+  DispatchWidth(args.D, [&]<int D>() { LaunchForward<D>(args, ctx); });
 }
 
 }  // namespace ingot

@@ -11,6 +11,21 @@ cudaDataType_t TypeOf(const Tensor& t) { return t.dtype == DType::kBf16 ? CUDA_R
 
 bool IsAligned(const Tensor& t) { return reinterpret_cast<uintptr_t>(t.ptr) % 16 == 0; }
 
+// Of the product that the library is asked for, in which our a is "B".
+cublasLtEpilogue_t EpilogueOf(const Gemm& gemm) {
+  const bool bias = !gemm.bias.absent();
+  switch (gemm.epilogue) {
+    case GemmEpilogue::kGelu:
+      return bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
+    case GemmEpilogue::kGeluGradient:
+      return CUBLASLT_EPILOGUE_DGELU;
+    case GemmEpilogue::kNone:
+      break;
+  }
+  if (!gemm.a_sums.absent()) return CUBLASLT_EPILOGUE_BGRADB;
+  return bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+}
+
 }  // namespace
 
 absl::StatusOr<CublasLtProduct> CublasLtProduct::Create(const CublasLt& lt, const Gemm& gemm) {
@@ -30,12 +45,19 @@ absl::Status CublasLtProduct::Describe(const Gemm& gemm) {
   const cublasOperation_t transpose_b = gemm.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
   INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_TRANSA, transpose_a));
   INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_TRANSB, transpose_b));
-  if (!gemm.bias.absent()) {
-    INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS));
-    INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, TypeOf(gemm.bias)));
-    INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, gemm.bias.ptr));
+  INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_EPILOGUE, EpilogueOf(gemm)));
+  // One place holds the bias and the sums over K, of which a product has one at most.
+  if (const Tensor& vector = gemm.a_sums.absent() ? gemm.bias : gemm.a_sums; !vector.absent()) {
+    INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, TypeOf(vector)));
+    INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector.ptr));
   }
-  is_aligned_ = IsAligned(gemm.a) && IsAligned(gemm.b) && IsAligned(gemm.c) && IsAligned(gemm.bias);
+  if (!gemm.aux.absent()) {
+    INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, gemm.aux.ptr));
+    INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, gemm.aux.dim(1)));
+    INGOT_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE, TypeOf(gemm.aux)));
+  }
+  is_aligned_ =
+      IsAligned(gemm.aux) && IsAligned(gemm.a) && IsAligned(gemm.b) && IsAligned(gemm.c) && IsAligned(gemm.bias);
   sums_in_output_ = gemm.c.dtype == DType::kF32;
   INGOT_RETURN_IF_ERROR(DescribeMatrix(gemm.b, a_));
   INGOT_RETURN_IF_ERROR(DescribeMatrix(gemm.a, b_));

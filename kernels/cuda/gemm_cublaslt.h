@@ -16,4 +16,7 @@ int64_t CublasLtWorkspaceBytes();
 // As RunGemm(). Failures are kept for Synchronize().
 void RunCublasLtGemm(const Gemm& gemm, void* workspace, void* stream);
 
+// As FusesEpilogue().
+bool CublasLtFusesEpilogue(const Gemm& gemm, const std::function<void()>& behind, void* workspace, void* stream);
+
 }  // namespace ingot::cuda

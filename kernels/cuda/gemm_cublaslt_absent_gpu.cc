@@ -13,4 +13,9 @@ void RunCublasLtGemm(const Gemm& /*gemm*/, void* /*workspace*/, void* /*stream*/
   INGOT_CHECK(false, "this build has no cuBLASLt");
 }
 
+bool CublasLtFusesEpilogue(const Gemm& /*gemm*/, const std::function<void()>& /*behind*/, void* /*workspace*/,
+                           void* /*stream*/) {
+  return false;
+}
+
 }  // namespace ingot::cuda

@@ -1,10 +1,13 @@
-// Products of the emulated device: the CPU's BLAS on operands widened to fp32.
+// Products of the emulated device: the CPU's BLAS on operands widened to fp32, or the kernels that INGOT_GEMM asks for.
 #include <vector>
 
 #include "core/base/bf16.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/panels.h"
-#include "kernels/cuda/gemm.h"
+#include "kernels/cpu/vector_math.h"
+#include "kernels/cuda/gemm_sm90.h"
+#include "kernels/cuda/gemm_tiled.h"
+#include "kernels/cuda/tensor_map.h"
 #include "kernels/emulator/stream.h"
 
 namespace ingot::cuda {
@@ -18,8 +21,35 @@ std::vector<float> Widened(const Tensor& t) {
   return x;
 }
 
+void Store(const Tensor& t, int64_t i, float value) {
+  if (t.dtype == DType::kBf16) {
+    t.data<Bf16>()[i] = ToBf16(value);
+  } else {
+    t.data<float>()[i] = value;
+  }
+}
+
+// 2u of kernels/gelu.h: 0.5 * (1 + tanh u) is the sigmoid of it.
+float TwoU(float x) { return 1.5957691216f * x * (1.0f + 0.044715f * x * x); }
+float Gelu(float x) { return x * Sigmoid(TwoU(x)); }
+float GeluGradient(float x) {
+  const SigmoidParts s = SigmoidAndComplement(TwoU(x));
+  return s.value + x * s.value * s.complement * 1.5957691216f * (1.0f + 3.0f * 0.044715f * x * x);
+}
+
+void SumOverK(const Gemm& gemm, const std::vector<float>& a) {
+  const int64_t M = gemm.M(), K = gemm.K();
+  for (int64_t m = 0; m < M; ++m) {
+    double sum = 0;
+    for (int64_t k = 0; k < K; ++k) sum += static_cast<double>(a[gemm.transpose_a ? k * M + m : m * K + k]);
+    gemm.a_sums.data<float>()[m] = static_cast<float>(sum);
+  }
+}
+
 void Compute(const Gemm& gemm) {
   const std::vector<float> a = Widened(gemm.a), b = Widened(gemm.b), bias = Widened(gemm.bias);
+  const std::vector<float> aux =
+      gemm.epilogue == GemmEpilogue::kGeluGradient ? Widened(gemm.aux) : std::vector<float>();
   std::vector<float> c = gemm.beta == 0 ? std::vector<float>(Count(gemm.c)) : Widened(gemm.c);
   const int64_t M = gemm.M(), N = gemm.N(), K = gemm.K(), stride_a = gemm.a.dim(1), stride_b = gemm.b.dim(1);
   const PanelGrid grid = CutProduct(M, N);
@@ -31,23 +61,38 @@ void Compute(const Gemm& gemm) {
           stride_b, gemm.beta, c.data() + m * N + n, N);
   }
   for (int64_t i = 0; i < M * N; ++i) {
-    const float value = bias.empty() ? c[i] : c[i] + bias[i % N];
-    if (gemm.c.dtype == DType::kBf16) {
-      gemm.c.data<Bf16>()[i] = ToBf16(value);
-    } else {
-      gemm.c.data<float>()[i] = value;
+    float z = bias.empty() ? c[i] : c[i] + bias[i % N];
+    if (gemm.epilogue == GemmEpilogue::kGelu) {
+      Store(gemm.aux, i, z);
+      z = Gelu(z);
     }
+    if (gemm.epilogue == GemmEpilogue::kGeluGradient) z *= GeluGradient(aux[i]);
+    Store(gemm.c, i, z);
   }
+  if (!gemm.a_sums.absent()) SumOverK(gemm, a);
 }
 
 }  // namespace
 
-std::string GemmLibrary() { return "the CPU's BLAS, on operands widened to f32"; }
+bool PrefersGemmSm90() { return WishedGemm() == GemmWish::kSm90 && HasSm90(); }
+
+std::string GemmLibrary() {
+  if (WishedGemm() == GemmWish::kTiled) return "our own tiled kernel: INGOT_GEMM=tiled";
+  const std::string blas = "the CPU's BLAS, on operands widened to f32";
+  return PrefersGemmSm90() ? "our own kernel for sm_90a; beside it " + blas : blas;
+}
 
 int64_t GemmWorkspaceBytes() { return 0; }
 
+// The vendor's library would.
+bool FusesEpilogue(const Gemm& gemm, const std::function<void()>& /*behind*/, void* /*workspace*/, void* /*stream*/) {
+  return WishedGemm() == GemmWish::kNone && gemm.a.dtype == DType::kBf16;
+}
+
 void RunGemm(const Gemm& gemm, void* /*workspace*/, void* stream) {
   gemm.Check();
+  if (WishedGemm() == GemmWish::kTiled) return RunTiledGemm(gemm, stream);
+  if (PrefersGemmSm90() && TakesGemmSm90(gemm)) return RunGemmSm90(gemm, stream);
   emulator::Enqueue(stream, [gemm] { Compute(gemm); });
 }
 

@@ -17,25 +17,28 @@ namespace {
 
 constexpr absl::string_view kTitle = "ingot gemm plans 1\n";
 constexpr absl::string_view kDevice = "device ", kLibrary = "library ", kChecksum = "crc32c ";
-constexpr absl::string_view kTiled = "tiled";
+// Of kinds that have no algorithm.
+constexpr std::pair<GemmPlan::Kind, absl::string_view> kWords[] = {
+    {GemmPlan::Kind::kTiled, "tiled"}, {GemmPlan::Kind::kSm90, "sm90"}, {GemmPlan::Kind::kParts, "parts"}};
 
-bool IsAligned(const Tensor& t) { return reinterpret_cast<uintptr_t>(t.ptr) % 16 == 0; }
+bool Aligned(const Tensor& t) { return reinterpret_cast<uintptr_t>(t.ptr) % 16 == 0; }
 
 std::string ChecksumOf(absl::string_view text) { return absl::StrFormat("%08x", Crc32c(text.data(), text.size())); }
 
-// "KEY MICROSECONDS WORKSPACE ALGORITHM": eight words in hexadecimal joined by commas, or "tiled".
+// "KEY MICROSECONDS WORKSPACE ALGORITHM": eight words in hexadecimal joined by commas, or a word.
 std::string PlanLine(const std::string& key, const GemmPlan& plan) {
-  std::string algorithm(kTiled);
-  if (plan.kind == GemmPlan::Kind::kLibrary) {
-    algorithm = absl::StrJoin(plan.algorithm, ",",
-                              [](std::string* out, uint64_t word) { absl::StrAppendFormat(out, "%x", word); });
+  std::string algorithm = absl::StrJoin(
+      plan.algorithm, ",", [](std::string* out, uint64_t word) { absl::StrAppendFormat(out, "%x", word); });
+  for (const auto& [kind, word] : kWords) {
+    if (plan.kind == kind) algorithm = std::string(word);
   }
   return absl::StrFormat("%s %.17g %d %s\n", key, plan.microseconds, plan.workspace_bytes, algorithm);
 }
 
 bool ParseAlgorithm(absl::string_view text, GemmPlan& plan) {
-  if (text == kTiled) {
-    plan.kind = GemmPlan::Kind::kTiled;
+  for (const auto& [kind, word] : kWords) {
+    if (text != word) continue;
+    plan.kind = kind;
     return true;
   }
   const std::vector<absl::string_view> words = absl::StrSplit(text, ',');
@@ -92,7 +95,10 @@ std::string PlanKey(const Gemm& gemm) {
                       gemm.transpose_b ? 't' : 'n', gemm.M(), gemm.N(), gemm.K());
   if (gemm.beta != 0) key += ",accumulate";
   if (!gemm.bias.absent()) key += ",bias";
-  if (IsAligned(gemm.a) && IsAligned(gemm.b) && IsAligned(gemm.c) && IsAligned(gemm.bias)) key += ",aligned";
+  if (gemm.epilogue == GemmEpilogue::kGelu) key += ",gelu";
+  if (gemm.epilogue == GemmEpilogue::kGeluGradient) key += ",gelu_gradient";
+  if (!gemm.a_sums.absent()) key += ",a_sums";
+  if (IsAligned(gemm)) key += ",aligned";
   return key;
 }
 
@@ -102,6 +108,14 @@ absl::StatusOr<GemmPlan> GemmPlanTable::ParseLine(absl::string_view line, absl::
   absl::ConsumeSuffix(&line, "\n");
   const std::optional<std::pair<std::string, GemmPlan>> plan = ParsePlanLine(line);
   return plan.has_value() ? absl::StatusOr<GemmPlan>(plan->second) : BadLine(line, what);
+}
+
+std::string PlanKey(const SwigluGemm& gemm) {
+  return absl::StrFormat("swiglu,%dx%dx%d", gemm.x.dim(0), gemm.y.dim(1), gemm.x.dim(1));
+}
+
+bool IsAligned(const Gemm& gemm) {
+  return Aligned(gemm.a) && Aligned(gemm.b) && Aligned(gemm.c) && Aligned(gemm.bias) && Aligned(gemm.aux);
 }
 
 std::string GemmPlanTable::ToText() const {

@@ -11,7 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/gemm_sm90.h"
 
 namespace ingot::cuda {
 
@@ -19,9 +19,16 @@ namespace ingot::cuda {
 // types of a and c, transposes of a and b, M x N x K, and what else it has. "aligned": all tensors at multiples of 16
 // bytes.
 std::string PlanKey(const Gemm& gemm);
+// Of a product with SwiGLU (gemm_sm90.h): "swiglu,16384x4864x896" of R x F x C.
+std::string PlanKey(const SwigluGemm& gemm);
+
+// Whether all tensors of the product lie at multiples of 16 bytes.
+bool IsAligned(const Gemm& gemm);
 
 struct GemmPlan {
-  enum class Kind { kLibrary, kTiled };  // the vendor's algorithm below, or the kernel of gemm_tiled.h
+  // The vendor's algorithm below, the kernel of gemm_tiled.h, that of gemm_sm90.h, or, of a product that could do what comes
+  // behind it as well, the two after each other.
+  enum class Kind { kLibrary, kTiled, kSm90, kParts };
   Kind kind = Kind::kLibrary;
   std::array<uint64_t, 8> algorithm = {};  // a cublasLtMatmulAlgo_t, of use to one version of the library only
   int64_t workspace_bytes = 0;

@@ -268,7 +268,7 @@ void LaunchOfMajors(const Gemm& gemm, void* stream) {
 }  // namespace
 
 bool TakesGemmSm90(const Gemm& gemm) {
-  return Count(gemm.c) > 0 && gemm.K() > 0 && CanLoad(gemm.a) && CanLoad(gemm.b) && HasSm90();
+  return !gemm.fuses() && Count(gemm.c) > 0 && gemm.K() > 0 && CanLoad(gemm.a) && CanLoad(gemm.b) && HasSm90();
 }
 
 void RunGemmSm90(const Gemm& gemm, void* stream) {

@@ -100,6 +100,7 @@ void LaunchTiled(const Gemm& gemm, void* stream) {
 
 void RunTiledGemm(const Gemm& gemm, void* stream) {
   gemm.Check();
+  INGOT_CHECK(!gemm.fuses(), "the tiled product has no epilogue: ask FusesEpilogue() first");
   if (gemm.a.dtype == DType::kF32) return LaunchTiled<float, float>(gemm, stream);
   DispatchFloat(gemm.c.dtype, [&]<typename Out>() { LaunchTiled<Bf16, Out>(gemm, stream); });
 }

@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/partials.cuh"
+#include "kernels/cuda/weight_gradients.h"
 
 namespace ingot {
 namespace {
@@ -41,9 +42,9 @@ __global__ void ColumnSumsKernel(const Scalar* dy, float* partials, int64_t R, i
   StoreFloats(partials + int64_t{blockIdx.x} * O + o, sum);
 }
 
-void AddColumnSums(Context& ctx, const Tensor& dy, const Tensor& dbias) {
+// dbias += column sums of dy. `partials`: a row of O for each kRows rows of dy.
+void AddColumnSums(Context& ctx, const Tensor& dy, float* partials, float* dbias) {
   const int64_t R = dy.dim(0), O = dy.dim(1), blocks = CeilDivide(R, kRows);
-  float* const partials = ctx.Scratch<float>(blocks * O);
   DispatchPacks(dy.dtype, InPacks(dy.dtype, O, {dy}), [&]<typename Scalar, int kWidth>() {
     Launch(ColumnSumsKernel<Scalar, kWidth>,
            {.grid = Blocks(blocks, CeilDivide(O, 32 * kWidth)),
@@ -52,7 +53,7 @@ void AddColumnSums(Context& ctx, const Tensor& dy, const Tensor& dbias) {
             .stream = ctx.stream()},
            dy.data<Scalar>(), partials, R, O);
   });
-  AddPartials(partials, blocks, O, O, dbias.data<float>(), ctx.stream());
+  AddPartials(partials, blocks, O, O, dbias, ctx.stream());
 }
 
 }  // namespace
@@ -65,17 +66,39 @@ void MatmulForward::OnCuda(Context& ctx) const {
   cuda::RunGemm({.a = x, .b = w, .c = y, .bias = bias, .transpose_b = true}, workspace, ctx.stream());
 }
 
+int64_t WeightGradientScratchBytes(const Tensor& dy, const Tensor& dbias) {
+  if (dbias.absent()) return 0;
+  const int64_t R = dy.dim(0), O = dy.dim(1);
+  return Context::ScratchFor<float>(O) + Context::ScratchFor<float>(CeilDivide(R, kRows) * O);
+}
+
+void AddWeightGradients(Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& dw, const Tensor& dbias,
+                        char* workspace) {
+  const int64_t R = dy.dim(0), O = dy.dim(1);
+  const cuda::Gemm product = {.a = dy, .b = x, .c = dw, .transpose_a = true, .beta = 1};
+  if (dbias.absent()) return cuda::RunGemm(product, workspace, ctx.stream());
+  float* const sums = ctx.Scratch<float>(O);
+  float* const partials = ctx.Scratch<float>(CeilDivide(R, kRows) * O);
+  cuda::Gemm fused = product;
+  fused.a_sums = Tensor(sums, DType::kF32, {O});
+  const auto measured = [&] { AddColumnSums(ctx, dy, partials, sums); };  // into what nobody needs
+  if (cuda::FusesEpilogue(fused, measured, workspace, ctx.stream())) {
+    cuda::RunGemm(fused, workspace, ctx.stream());
+    return AddPartials(sums, 1, O, O, dbias.data<float>(), ctx.stream());
+  }
+  cuda::RunGemm(product, workspace, ctx.stream());
+  AddColumnSums(ctx, dy, partials, dbias.data<float>());
+}
+
 int64_t MatmulBackward::CudaScratchBytes() const {
-  const int64_t partials = dbias.absent() ? 0 : CeilDivide(dy.dim(0), kRows) * dy.dim(1);
-  return Context::ScratchFor<char>(cuda::GemmWorkspaceBytes()) + Context::ScratchFor<float>(partials);
+  return Context::ScratchFor<char>(cuda::GemmWorkspaceBytes()) + WeightGradientScratchBytes(dy, dbias);
 }
 
 void MatmulBackward::OnCuda(Context& ctx) const {
   if (Count(dy) == 0) return;
   char* const workspace = ctx.Scratch<char>(cuda::GemmWorkspaceBytes());
-  cuda::RunGemm({.a = dy, .b = x, .c = dw, .transpose_a = true, .beta = 1}, workspace, ctx.stream());
+  AddWeightGradients(ctx, dy, x, dw, dbias, workspace);
   if (!dx.absent()) cuda::RunGemm({.a = dy, .b = w, .c = dx}, workspace, ctx.stream());
-  if (!dbias.absent()) AddColumnSums(ctx, dy, dbias);
 }
 
 }  // namespace ingot

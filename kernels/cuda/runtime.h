@@ -19,7 +19,8 @@ void SetLocalRank(int local_rank);
 // The GPU of this process: that of its local rank, or the only one that CUDA_VISIBLE_DEVICES shows.
 int OwnDevice();
 
-// "NVIDIA H100 80GB HBM3, CUDA runtime 13.0", or "emulator". Errors: no driver, no device, a device older than
+// "NVIDIA H100 80GB HBM3, CUDA runtime 13.0", "emulator" or "emulator of compute capability 9.0". Errors: no driver,
+// no device, a device older than
 // compute capability 8.0. Selects device `index` for this process.
 absl::StatusOr<std::string> SelectDevice(int index);
 
@@ -44,6 +45,14 @@ absl::Status CopyToDevice(void* device, const void* host, int64_t bytes, void* s
 absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* stream);
 absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream);
 absl::Status FillZero(void* device, int64_t bytes, void* stream);
+
+// A CUDA graph: what the stream is given between the two is not run, but kept with all its arguments, to be run as a whole by
+// LaunchGraph(), any number of times. Nothing may wait for the stream meanwhile. Errors of EndCapture(): something in between
+// cannot be captured.
+absl::Status BeginCapture(void* stream);
+absl::StatusOr<void*> EndCapture(void* stream);
+absl::Status LaunchGraph(void* graph, void* stream);
+void DestroyGraph(void* graph);
 
 // Waits for the stream; the first error of any kernel or copy on it since the last call.
 absl::Status Synchronize(void* stream);

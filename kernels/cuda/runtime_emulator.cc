@@ -2,13 +2,21 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/emulator/memory.h"
+#include "kernels/emulator/options.h"
 #include "kernels/emulator/stream.h"
 
 namespace ingot::cuda {
+namespace {
+
+using Work = std::vector<std::function<void()>>;  // of a graph
+
+}  // namespace
 
 bool IsEmulated() { return true; }
 
@@ -16,7 +24,7 @@ void SetLocalRank(int /*local_rank*/) {}  // there is one emulator in each proce
 int OwnDevice() { return 0; }
 
 absl::StatusOr<std::string> SelectDevice(int index) {
-  if (index == 0) return "emulator";
+  if (index == 0) return emulator::Capability() == 90 ? "emulator of compute capability 9.0" : "emulator";
   return absl::NotFoundError(
       absl::StrCat("device ", index, " was asked for; this build has one, the emulator, device 0"));
 }
@@ -80,6 +88,20 @@ absl::Status FillZero(void* device, int64_t bytes, void* stream) {
   emulator::Enqueue(stream, [=] { std::memset(device, 0, static_cast<size_t>(bytes)); });
   return absl::OkStatus();
 }
+
+absl::Status BeginCapture(void* stream) {
+  emulator::BeginCapture(stream);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<void*> EndCapture(void* stream) { return new Work(emulator::EndCapture(stream)); }
+
+absl::Status LaunchGraph(void* graph, void* stream) {
+  for (const std::function<void()>& work : *static_cast<const Work*>(graph)) emulator::Enqueue(stream, work);
+  return absl::OkStatus();
+}
+
+void DestroyGraph(void* graph) { delete static_cast<Work*>(graph); }
 
 absl::Status Synchronize(void* stream) {
   emulator::Synchronize(stream);

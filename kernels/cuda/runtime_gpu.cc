@@ -119,6 +119,28 @@ absl::Status FillZero(void* device, int64_t bytes, void* stream) {
   return FromCuda(cudaMemsetAsync(device, 0, static_cast<size_t>(bytes), AsStream(stream)), "filling GPU memory");
 }
 
+absl::Status BeginCapture(void* stream) {
+  return FromCuda(cudaStreamBeginCapture(AsStream(stream), cudaStreamCaptureModeThreadLocal), "capturing a CUDA graph");
+}
+
+absl::StatusOr<void*> EndCapture(void* stream) {
+  cudaGraph_t graph = nullptr;
+  INGOT_RETURN_IF_ERROR(FromCuda(cudaStreamEndCapture(AsStream(stream), &graph), "capturing a CUDA graph"));
+  cudaGraphExec_t executable = nullptr;
+  const absl::Status made = FromCuda(cudaGraphInstantiate(&executable, graph, 0), "making a CUDA graph");
+  KeepFailure(FromCuda(cudaGraphDestroy(graph), "a captured CUDA graph"));
+  INGOT_RETURN_IF_ERROR(made);
+  return static_cast<void*>(executable);
+}
+
+absl::Status LaunchGraph(void* graph, void* stream) {
+  return FromCuda(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), AsStream(stream)), "launching a CUDA graph");
+}
+
+void DestroyGraph(void* graph) {
+  KeepFailure(FromCuda(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)), "a CUDA graph"));
+}
+
 absl::Status Synchronize(void* stream) {
   const absl::Status now = FromCuda(cudaStreamSynchronize(AsStream(stream)), "GPU work");
   KeepFailure(now);

@@ -49,8 +49,10 @@ __device__ __forceinline__ void WaitForStage(StageBarriers<kStages>& barriers,
                                              const StageCursor<kStages>& at INGOT_AT_SITE) {
   MbarrierWait(barriers.full[at.stage], at.round INGOT_PASS_SITE);
 }
+// By whole warps: a lane that has not yet seen the stage full, or still reads it, must not find it filled again.
 template <int kStages>
 __device__ __forceinline__ void ReleaseStage(StageBarriers<kStages>& barriers, int stage INGOT_AT_SITE) {
+  __syncwarp(kAllLanes INGOT_PASS_SITE);
   if (threadIdx.x % 32 == 0) MbarrierArrive(barriers.empty[stage] INGOT_PASS_SITE);
 }
 

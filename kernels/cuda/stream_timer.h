@@ -1,6 +1,8 @@
 #pragma once
 // How long the work on a stream takes: by events on a GPU, by the host's clock on the emulator (whose time says nothing
 // about a GPU).
+#include <functional>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
@@ -22,5 +24,9 @@ class StreamTimer {
   void* stream_;
   Marks* marks_;
 };
+
+// Of one run() on the stream: the mean of several behind a first one, about a millisecond's worth. Errors: what run() or the
+// stream reports.
+absl::StatusOr<double> MicrosecondsOfRun(void* stream, const std::function<absl::Status()>& run);
 
 }  // namespace ingot::cuda

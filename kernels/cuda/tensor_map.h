@@ -34,8 +34,8 @@ struct TensorMapLayout {
 TensorMap MakeTensorMap(const TensorMapLayout& layout);
 void CheckTensorMapLayout(const TensorMapLayout& layout);
 
-// Whether kernels of sm_90a can run: the current device is of compute capability 9.0 and its driver makes tensor maps. True
-// on the emulator.
+// Whether kernels of sm_90a are to be used: the current device is of compute capability 9.0 and its driver makes tensor maps.
+// The emulated device is what INGOT_EMULATOR_CAPABILITY says.
 bool HasSm90();
 // Of the current device; 2 on the emulator, so that blocks own several tiles in tests.
 int Multiprocessors();

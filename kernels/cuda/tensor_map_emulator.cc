@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "kernels/cuda/tensor_map.h"
+#include "kernels/emulator/options.h"
 #include "kernels/emulator/tensor_map.h"
 
 namespace ingot::cuda {
@@ -24,7 +25,7 @@ TensorMap MakeTensorMap(const TensorMapLayout& layout) {
   return result;
 }
 
-bool HasSm90() { return true; }
+bool HasSm90() { return emulator::Capability() == 90; }
 int Multiprocessors() { return 2; }
 
 }  // namespace ingot::cuda

@@ -5,7 +5,7 @@
 //   WgmmaM64K16<kMMajorA, kNMajorB>(d, a, b, accumulate)   d (64, N) f32 = a (64, 16) bf16 * b (16, N) bf16, + d where
 //                         `accumulate`; N = 2 * registers: 64, 128 or 256. a and b are descriptors. A matrix is K-major
 //                         (rows of m or n whose k lie together), or M- or N-major (rows of k)
-//   WgmmaM64K16<kNMajorB>(d, a, b, accumulate)   the same with a in registers
+//   WgmmaM64K16<kNMajorB>(d, a, b, accumulate)   the same with a in registers; N: 64, 80, 96 or 128
 //   WgmmaFence()          before the first product, and between any other access to d or a and a product that uses them
 //   WgmmaCommit()         the products so far are a group
 //   WgmmaWait<N>(), WgmmaWait<N>(d)   at most the N newest groups are in flight: the tiles of the others may be overwritten.
@@ -42,6 +42,8 @@ __device__ __forceinline__ uint64_t Advanced(uint64_t descriptor, int bytes) {
 #define INGOT_D32                                         \
   "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15" \
   ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define INGOT_D40 INGOT_D32 ",%32,%33,%34,%35,%36,%37,%38,%39"
+#define INGOT_D48 INGOT_D40 ",%40,%41,%42,%43,%44,%45,%46,%47"
 #define INGOT_D64                                                    \
   INGOT_D32                                                          \
   ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47" \
@@ -56,6 +58,8 @@ __device__ __forceinline__ uint64_t Advanced(uint64_t descriptor, int bytes) {
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
       "+f"(d[i + 7])
 #define INGOT_INOUT32(i) INGOT_INOUT8(i), INGOT_INOUT8(i + 8), INGOT_INOUT8(i + 16), INGOT_INOUT8(i + 24)
+#define INGOT_INOUT40(i) INGOT_INOUT32(i), INGOT_INOUT8(i + 32)
+#define INGOT_INOUT48(i) INGOT_INOUT40(i), INGOT_INOUT8(i + 40)
 #define INGOT_INOUT64(i) INGOT_INOUT32(i), INGOT_INOUT32(i + 32)
 #define INGOT_INOUT128(i) INGOT_INOUT64(i), INGOT_INOUT64(i + 64)
 
@@ -89,6 +93,8 @@ INGOT_WGMMA(64, 32, 32, 33, 34, 35, 36)
 INGOT_WGMMA(128, 64, 64, 65, 66, 67, 68)
 INGOT_WGMMA(256, 128, 128, 129, 130, 131, 132)
 INGOT_WGMMA_REGISTERS(64, 32, 32, 33, 34, 35, 36, 37, 38)
+INGOT_WGMMA_REGISTERS(80, 40, 40, 41, 42, 43, 44, 45, 46)
+INGOT_WGMMA_REGISTERS(96, 48, 48, 49, 50, 51, 52, 53, 54)
 INGOT_WGMMA_REGISTERS(128, 64, 64, 65, 66, 67, 68, 69, 70)
 
 __device__ __forceinline__ void WgmmaFence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -111,10 +117,14 @@ __device__ __forceinline__ void WgmmaWait(float (&d)[kRegisters]) {
 #undef INGOT_WGMMA
 #undef INGOT_WGMMA_REGISTERS
 #undef INGOT_D32
+#undef INGOT_D40
+#undef INGOT_D48
 #undef INGOT_D64
 #undef INGOT_D128
 #undef INGOT_INOUT8
 #undef INGOT_INOUT32
+#undef INGOT_INOUT40
+#undef INGOT_INOUT48
 #undef INGOT_INOUT64
 #undef INGOT_INOUT128
 #endif

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::array kScheduleNames{"forward", "reverse", "random", "pct"};
 constexpr std::array kCopiesNames{"early", "late", "random"};
+constexpr std::array kCapabilityNames{"8.0", "9.0"};
+constexpr std::array kCapabilities{80, 90};
 
 // The place of the variable's value in `names`, or `otherwise` where the variable is not set.
 template <size_t N>
@@ -44,7 +46,19 @@ Options& Mutable() {
   return options;
 }
 
+int& MutableCapability() {
+  static int capability = kCapabilities[FromEnvironment("INGOT_EMULATOR_CAPABILITY", kCapabilityNames, 0)];
+  return capability;
+}
+
 }  // namespace
+
+int Capability() { return MutableCapability(); }
+void SetCapability(int capability) {
+  INGOT_CHECK(capability == 80 || capability == 90, "an emulated device of compute capability %d; 80 or 90",
+              capability);
+  MutableCapability() = capability;
+}
 
 const Options& CurrentOptions() { return Mutable(); }
 void SetOptions(const Options& options) { Mutable() = options; }

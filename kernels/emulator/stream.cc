@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/emulator/fail.h"
 #include "kernels/emulator/options.h"
 #include "kernels/emulator/scheduler.h"
 
@@ -17,6 +18,8 @@ constexpr size_t kLongestQueue = 4096;
 
 struct Stream {
   std::deque<std::function<void()>> work;
+  bool captures = false;
+  std::vector<std::function<void()>> captured;
 };
 
 struct Streams {
@@ -70,7 +73,8 @@ void DestroyStream(void* stream) {
 void Enqueue(void* stream, std::function<void()> work) {
   const std::lock_guard lock(All().mutex);
   if (stream == nullptr) return work();
-  std::deque<std::function<void()>>& queue = static_cast<Stream*>(stream)->work;
+  auto& [queue, captures, captured] = *static_cast<Stream*>(stream);
+  if (captures) return captured.push_back(std::move(work));
   queue.push_back(std::move(work));
   while (queue.size() > kLongestQueue) RunNext();
 }
@@ -78,7 +82,19 @@ void Enqueue(void* stream, std::function<void()> work) {
 void Synchronize(void* stream) {
   const std::lock_guard lock(All().mutex);
   if (stream == nullptr) return;
+  if (static_cast<Stream*>(stream)->captures) Fail("a stream is waited for while its work is captured");
   while (!static_cast<Stream*>(stream)->work.empty()) RunNext();
+}
+
+void BeginCapture(void* stream) {
+  const std::lock_guard lock(All().mutex);
+  static_cast<Stream*>(stream)->captures = true;
+}
+
+std::vector<std::function<void()>> EndCapture(void* stream) {
+  const std::lock_guard lock(All().mutex);
+  static_cast<Stream*>(stream)->captures = false;
+  return std::exchange(static_cast<Stream*>(stream)->captured, {});
 }
 
 void SynchronizeAll() {

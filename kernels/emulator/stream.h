@@ -1,6 +1,7 @@
 #pragma once
 // Streams: work in order within one, in any order between them.
 #include <functional>
+#include <vector>
 
 namespace ingot::emulator {
 
@@ -14,5 +15,10 @@ void Enqueue(void* stream, std::function<void()> work);
 void Synchronize(void* stream);
 // All streams, in an order that Options::schedule chooses.
 void SynchronizeAll();
+
+// Between these the stream's work is kept instead of done; EndCapture() returns it in order. Errors: a stream that is
+// synchronised meanwhile.
+void BeginCapture(void* stream);
+std::vector<std::function<void()>> EndCapture(void* stream);
 
 }  // namespace ingot::emulator

@@ -219,6 +219,7 @@ void Issue(void* const* arguments) {
   }
   operation.d = AccumulatorOf(group, arguments);
   ++operation.d->in_flight;
+  ++CurrentCounters().wgmmas;
   operation.clock = group.engine.Issue();
   if (kRaceBuild) Touch(group, operation, first.warpgroup * kWarpgroup);
   if (policy == Copies::kEarly) Run(operation);

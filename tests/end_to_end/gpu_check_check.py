@@ -53,6 +53,9 @@ def all_parts_leave_results(bench):
     summary = (results / "summary.md").read_text()
     require("| attention_backward |" in summary and "mean difference at the end" in summary, summary[:2000])
     require((results / "golden/ldmatrix.csv").read_text().count("\n") == 7, "ldmatrix.csv")
+    lines = {name: (results / f"golden/{name}.csv").read_text().count("\n")
+             for name in ("wgmma", "wgmma_rounding", "tensor_load", "mbarrier_parity")}
+    require(lines == {"wgmma": 49, "wgmma_rounding": 49, "tensor_load": 21, "mbarrier_parity": 2}, f"{lines}")
     require((results / "golden/device.txt").read_text() == "emulator\n", "device.txt")
 
 

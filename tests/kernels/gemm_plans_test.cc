@@ -23,7 +23,9 @@ GemmPlanTable Example() {
                      {.algorithm = {1, 0xffffffffffffffff, 0, 3, 4, 5, 6, 0x123456789abcdef0},
                       .workspace_bytes = 33'554'432,
                       .microseconds = 180.0625}},
-                    {"bf16,bf16,nt,3x5x7,bias", {.kind = GemmPlan::Kind::kTiled}}}};
+                    {"bf16,bf16,nt,3x5x7,bias", {.kind = GemmPlan::Kind::kTiled}},
+                    {"bf16,bf16,nt,8x8x8,aligned", {.kind = GemmPlan::Kind::kSm90, .microseconds = 2.5}},
+                    {"swiglu,16384x4864x896", {.kind = GemmPlan::Kind::kParts, .microseconds = 500}}}};
 }
 
 TEST(GemmPlans, KeyTellsWhatDecidesAPlan) {
@@ -36,6 +38,15 @@ TEST(GemmPlans, KeyTellsWhatDecidesAPlan) {
   other.beta = 1;
   other.bias = Tensor(memory, DType::kF32, {4});
   EXPECT_EQ(PlanKey(other), "bf16,f32,tt,2x4x3,accumulate,bias");
+  SwigluGemm fused;
+  fused.x = At(0, DType::kBf16, 2, 3);
+  fused.y = At(0, DType::kBf16, 2, 4);
+  EXPECT_EQ(PlanKey(fused), "swiglu,2x4x3");
+  Gemm active = plain;
+  active.epilogue = GemmEpilogue::kGelu;
+  active.aux = At(0, DType::kF32, 2, 4);
+  active.a_sums = Tensor(memory, DType::kF32, {2});
+  EXPECT_EQ(PlanKey(active), "bf16,f32,nn,2x4x3,gelu,a_sums,aligned");
   Gemm scaled = plain;
   scaled.alpha = 0.25f;  // any plan computes any alpha
   EXPECT_EQ(PlanKey(scaled), PlanKey(plain));

@@ -2,14 +2,13 @@
 // has an order of its own.
 #include <cmath>
 
-#include "kernels/cuda/tensor_map.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/swiglu.h"
+#include "tests/kernels/device_sm90.h"
 #include "tests/kernels/gemm_sm90_data.h"
 
 namespace ingot {
 namespace {
-
-bool CanRun() { return !CudaBackends().empty() && cuda::HasSm90(); }
 
 // What two f32 sums of K products of normal numbers may differ by, each rounded once to the output's type.
 double Tolerance(int64_t K, DType out, float value) {
@@ -21,7 +20,8 @@ double Tolerance(int64_t K, DType out, float value) {
 class GemmSm90 : public testing::TestWithParam<GemmShape> {};
 
 TEST_P(GemmSm90, IsTheProduct) {
-  if (!CanRun()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  if (!CanRunSm90()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  const OnSm90 device;
   const GemmData data(GetParam());
   ASSERT_TRUE(cuda::TakesGemmSm90(data.Op()));
   const Floats found = data.Run();
@@ -38,7 +38,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmSm90, testing::ValuesIn(GemmShapes()),
                          [](const auto& shape) { return shape.param.Name(); });
 
 TEST(GemmSm90Support, TakesOnlyWhatTmaCanLoad) {
-  if (!CanRun()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  if (!CanRunSm90()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  const OnSm90 device;
   const auto takes = [](DType in, int64_t K, int64_t offset) {
     const DeviceMatrix a(in, 9, K, 1), b(DType::kBf16, 8, K, 2), c(DType::kF32, 8, 8, 3);
     const Tensor shifted(a.memory.data() + offset, in, {8, K});
@@ -54,7 +55,8 @@ class SwigluGemmSm90 : public testing::TestWithParam<std::tuple<int, int, int>> 
 
 // The same bits as the product and the activation, one after the other.
 TEST_P(SwigluGemmSm90, IsTheProductAndTheActivation) {
-  if (!CanRun()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  if (!CanRunSm90()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  const OnSm90 device;
   const auto [R, F, C] = GetParam();
   const DeviceMatrix x(DType::kBf16, R, C, 1), w(DType::kBf16, 2 * F, C, 2);
   const DeviceMatrix gate_up(DType::kBf16, R, 2 * F, 3), fused(DType::kBf16, R, 2 * F, 4);

@@ -10,6 +10,7 @@
 #include "kernels/embedding.h"
 #include "kernels/fill.h"
 #include "kernels/gelu.h"
+#include "kernels/gelu_matmul.h"
 #include "kernels/gradient_norm.h"
 #include "kernels/lm_head_cross_entropy.h"
 #include "kernels/matmul.h"
@@ -17,6 +18,7 @@
 #include "kernels/residual_layernorm.h"
 #include "kernels/residual_rmsnorm.h"
 #include "kernels/swiglu.h"
+#include "kernels/swiglu_matmul.h"
 
 namespace ingot {
 namespace {
@@ -51,6 +53,7 @@ class Cases {
         break;
       case 3:
         Matmul(m_.C, m_.is_gpt2 ? m_.F : 2 * m_.F);
+        m_.is_gpt2 ? GeluMatmul() : SwigluMatmul();
         break;
       case 4:
         Matmul(m_.H * m_.D, m_.C);
@@ -158,6 +161,32 @@ class Cases {
           MatmulBackward{.dy = y, .x = x, .w = w, .dx = a.Scalars({R, I}), .dw = a.F32({O, I}), .dbias = a.F32({O})});
     Visit(a, Shape({1, I, O}), OpKind::kProduct,
           MatmulForward{.x = a.Scalars({1, I}), .w = w, .bias = bias, .y = a.Scalars({1, O})});
+  }
+
+  void GeluMatmul() {
+    BenchMemory a = Group();
+    const int64_t R = m_.R(), C = m_.C, F = m_.F;
+    const Tensor narrow = a.Scalars({R, C}), pre = a.Scalars({R, F}), wide = a.Scalars({R, F});
+    Visit(a, Shape({R, C, F}), OpKind::kProduct,
+          GeluMatmulForward{.x = narrow, .w = a.Scalars({F, C}), .bias = a.Scalars({F}), .pre = pre, .y = wide});
+    Visit(a, Shape({R, F, C}), OpKind::kProduct,
+          GeluMatmulBackward{.dy = narrow,
+                             .x = wide,
+                             .w = a.Scalars({C, F}),
+                             .pre = pre,
+                             .dpre = a.Scalars({R, F}),
+                             .dw = a.F32({C, F}),
+                             .dbias = a.F32({C})});
+  }
+
+  void SwigluMatmul() {
+    BenchMemory a = Group();
+    const int64_t R = m_.R(), C = m_.C, F = m_.F;
+    Visit(a, Shape({R, C, 2 * F}), OpKind::kProduct,
+          SwigluMatmulForward{.x = a.Scalars({R, C}),
+                              .w = a.Scalars({2 * F, C}),
+                              .gate_up = a.Scalars({R, 2 * F}),
+                              .y = a.Scalars({R, F})});
   }
 
   void QkvRope() {

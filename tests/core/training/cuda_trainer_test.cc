@@ -5,6 +5,7 @@
 
 #include "tests/core/training/run_metrics.h"
 #include "tests/core/training/tiny_run.h"
+#include "tests/kernels/device_sm90.h"
 
 namespace ingot {
 namespace {
@@ -56,6 +57,29 @@ TEST_F(CudaTrainerTest, ResumedRunIsBitEqualToOneThatNeverStopped) {
   EXPECT_NE(Weights(), whole);
   Losses("parts", {"training.steps=6"}, Device::kCuda);
   EXPECT_EQ(Weights(), whole);
+}
+
+// On a device of compute capability 9.0: attention, products and the product with SwiGLU by the kernels for it.
+TEST_F(CudaTrainerTest, KernelsForSm90FollowTheCpuAndResume) {
+  if (!CanRunSm90()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  const auto cpu = Losses("cpu", {"training.steps=20"}, Device::kCpu);
+  const OnSm90 device;
+  const auto whole = Losses("whole", {"training.steps=20"}, Device::kCuda);
+  EXPECT_LT(Distance(cpu, whole), 0x1p-9 * std::sqrt(18.0 * 20));
+  const std::vector<float> weights = Weights();
+  Losses("parts", {"training.steps=10"}, Device::kCuda);
+  EXPECT_NE(Weights(), weights);
+  Losses("parts", {"training.steps=20"}, Device::kCuda);
+  EXPECT_EQ(Weights(), weights);
+}
+
+TEST_F(CudaTrainerTest, AGraphChangesNoBitAndIsRefusedOnTheCpu) {
+  Losses("plain", {"training.steps=3"}, Device::kCuda);
+  const std::vector<float> weights = Weights();
+  Losses("graph", {"training.steps=3", "training.cuda_graph=true"}, Device::kCuda);
+  EXPECT_EQ(Weights(), weights);
+  const absl::Status status = Train("cpu", {"training.steps=1", "training.cuda_graph=true"}, Device::kCpu);
+  EXPECT_NE(std::string(status.message()).find("training.cuda_graph: expected false"), std::string::npos) << status;
 }
 
 TEST_F(CudaTrainerTest, AnotherPrecisionIsAnotherRun) {

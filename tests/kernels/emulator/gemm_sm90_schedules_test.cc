@@ -14,6 +14,7 @@ using emulator::Schedule;
 
 template <typename Body>
 void ExpectSameBitsForAllOrders(const Body& body) {
+  const emulator::ScopedCapability sm90(90);
   std::vector<Floats> results;
   for (const Schedule schedule : {Schedule::kForward, Schedule::kReverse, Schedule::kRandom, Schedule::kPct}) {
     for (const Copies copies : {Copies::kEarly, Copies::kLate, Copies::kRandom}) {

@@ -6,10 +6,14 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #include "core/base/bf16.h"
 #include "core/base/philox.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/cuda/tensor_map.h"
+#include "tests/kernels/emulator/device_array.h"
+#include "tests/kernels/emulator/instruction_data_sm90.h"
 #include "tests/kernels/emulator/instruction_kernels.h"
 
 namespace ingot {
@@ -112,11 +116,67 @@ bool RecordLoadMatrix(const std::string& path) {
   return file.good();
 }
 
+// N, majors and swizzle of the tables, and all registers of d, thread after thread.
+bool RecordWgmma(const std::string& path, bool fractions) {
+  std::ofstream file(path);
+  file << "n,a_major,b_major,swizzle,d\n";
+  for (const int N : {64, 128, 256}) {
+    for (const char* const a_major : {"K", "MN"}) {
+      for (const char* const b_major : {"K", "MN"}) {
+        for (const char* const swizzle : {"INTER", "SW32", "SW64", "SW128"}) {
+          const WgmmaData data({N, a_major, b_major, swizzle, fractions});
+          const std::vector<float> d = RunWgmma(data.run);
+          file << N << ',' << a_major << ',' << b_major << ',' << swizzle << ','
+               << Text(Floats(static_cast<int>(d.size()), [&](int i) { return d[static_cast<size_t>(i)]; })) << '\n';
+        }
+      }
+    }
+  }
+  return file.good();
+}
+
+// The swizzle, where the box begins, and the image of it in shared memory.
+bool RecordTensorLoad(const std::string& path) {
+  std::ofstream file(path);
+  file << "swizzle_bytes,x,y,image\n";
+  for (const int swizzle : {16, 32, 64, 128}) {
+    for (const auto& [x, y] :
+         {std::pair(0, 0), std::pair(40, 2), std::pair(-5, -3), std::pair(95, 5), std::pair(128, 64)}) {
+      BoxData data(RecordedBox(swizzle, x, y));
+      const DeviceArray<uint16_t> tensor("tensor", data.values);
+      data.layout.base = tensor.data();
+      const SharedImage image = RunTensorLoad(data.layout, data.box.at, data.elements);
+      file << swizzle << ',' << x << ',' << y << ',' << Text({image.begin(), image.end()}) << '\n';
+    }
+  }
+  return file.good();
+}
+
+// The parity of the phase that a wait for it passes, after 0, 1, 2 and 3 phases.
+bool RecordParity(const std::string& path) {
+  std::ofstream file(path);
+  file << "parities\n";
+  for (const int parity : RunParity()) file << parity << ' ';
+  file << '\n';
+  return file.good();
+}
+
+// The wrappers of sm_90a: on the emulator whatever it emulates, since this is a rehearsal there.
+bool RecordSm90(const std::string& folder) {
+  if (!cuda::IsEmulated() && !cuda::HasSm90()) {
+    std::printf("wgmma, TMA and mbarrier stay unrecorded: this GPU is not of compute capability 9.0\n");
+    return true;
+  }
+  return RecordWgmma(folder + "/wgmma.csv", false) && RecordWgmma(folder + "/wgmma_rounding.csv", true) &&
+         RecordTensorLoad(folder + "/tensor_load.csv") && RecordParity(folder + "/mbarrier_parity.csv");
+}
+
 bool RecordAll(const std::string& folder, const std::string& device) {
   std::ofstream name(folder + "/device.txt");
   name << device << '\n';
   return name.good() && RecordExactSums(folder + "/mma_m16n8k16.csv") &&
-         RecordRounding(folder + "/mma_m16n8k16_rounding.csv") && RecordLoadMatrix(folder + "/ldmatrix.csv");
+         RecordRounding(folder + "/mma_m16n8k16_rounding.csv") && RecordLoadMatrix(folder + "/ldmatrix.csv") &&
+         RecordSm90(folder);
 }
 
 }  // namespace

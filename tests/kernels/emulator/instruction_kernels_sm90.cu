@@ -1,4 +1,4 @@
-#include "tests/kernels/emulator/hopper_kernels.h"
+#include "tests/kernels/emulator/instruction_kernels_sm90.h"
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/wgmma.cuh"

@@ -1,0 +1,46 @@
+// Where the emulator finds the elements of operands in shared memory, against tables that come from another source than it
+// does (see tests/golden/instruction_layouts/README.md).
+#include "kernels/emulator/shared_matrix.h"
+
+#include <map>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "tests/kernels/emulator/instruction_data_sm90.h"
+
+namespace ingot {
+namespace {
+
+TEST(SharedMatrix, SwizzleEqualsTheTables) {
+  const std::map<std::string, int> spans = {{"1_4_3", 32}, {"2_4_3", 64}, {"3_4_3", 128}};
+  for (const CsvRow& row : ReadGolden("instruction_layouts/swizzle.csv")) {
+    for (const uint32_t period : {0u, 4096u}) {
+      const auto in = static_cast<uint32_t>(std::stoi(row[1])), out = static_cast<uint32_t>(std::stoi(row[2]));
+      EXPECT_EQ(emulator::Swizzled(period + in, spans.at(row[0])), period + out) << row[0] << " " << in;
+    }
+  }
+}
+
+TEST(SharedMatrix, DescriptorsNameTheElementsOfTheTables) {
+  int64_t checked = 0;
+  for (const CsvRow& row : ReadGolden("instruction_layouts/wgmma_descriptors.csv")) {
+    const Tile tile(row[1], row[2], std::stoi(row[3]), std::stoi(row[4]), row[5] == "MN_first");
+    const emulator::MatrixDescriptor matrix =
+        emulator::DecodeDescriptor(std::stoull(row[10], nullptr, 16), emulator::Site::Current());
+    const bool mn_major = row[1] == "MN";
+    const int mn0 = std::stoi(row[8]) * 64, k0 = std::stoi(row[9]) * 16;
+    for (int mn = 0; mn < std::stoi(row[7]); ++mn) {
+      for (int k = 0; k < 16; ++k) {
+        const int piece_mn = mn_major ? mn / 8 * 8 : mn, piece_k = mn_major ? k : k / 8 * 8;
+        const int within = mn_major ? mn % 8 : k % 8;
+        const uint32_t address = emulator::PieceAddress(matrix, mn_major, piece_mn, piece_k) + 2 * within;
+        ASSERT_EQ(address, 1024u + 2 * tile.Offset(mn0 + mn, k0 + k)) << row[10] << " " << mn << " " << k;
+        ++checked;
+      }
+    }
+  }
+  EXPECT_GT(checked, 500000);
+}
+
+}  // namespace
+}  // namespace ingot
