@@ -263,7 +263,7 @@ def memory_is_bounded(bench):
 
 
 @check
-def slow_storage_is_waited_for_and_measured(bench):
+def slow_storage_changes_nothing_but_the_time(bench):
     need_strace()
     run = bench.work / "run"
     # A block of three files, of which validation needs none but the first.
@@ -279,9 +279,13 @@ def slow_storage_is_waited_for_and_measured(bench):
     require(done.returncode == 0, done.stderr[-500:])
     require(state(run) == state(bench.work / "built"), "another state")
     records = [r for r in metrics(run) if "loss" in r]
-    require(all(0 <= r["data_wait_share"] <= 1 for r in records), "a share is not one")
-    require(records[0]["data_wait_seconds"] >= 0.1, f"the first step did not wait: {records[0]}")
-    require("waiting for data" in done.stdout, f"the step line does not tell: {done.stdout[-500:]}")
+    # How long a step waits depends on the machine; that it is measured and told does not.
+    for r in records:
+        share = r["data_wait_seconds"] / r["seconds"]
+        require(0 <= share <= 1 and abs(r["data_wait_share"] - share) < 1e-6, f"the share is not that of the step: {r}")
+    told = re.search(r"^step 1/16 .* (\d+) % waiting for data", done.stdout, re.M)
+    first = 100 * records[0]["data_wait_share"]
+    require((first >= 1) == (told is not None), f"the step line tells {told}, the metrics {first} %")
 
 
 if __name__ == "__main__":
