@@ -91,6 +91,16 @@ void PrintPlan(const RunConfig& config, Device device, const ParameterTable& tab
   std::fflush(stdout);
 }
 
+// Collective.
+absl::StatusOr<TrainingData> OpenRunData(const RunConfig& config, const std::string& run_directory, Ranks& ranks) {
+  if (HasRawDocuments(config.data()) && ranks.first()) {
+    SayLine("raw documents become tokens while the run trains; it begins with the first block of data.shuffle_tokens");
+  }
+  // Rank 0 has taken the caches of raw documents when the others look into them.
+  const auto caches_open = [&] { return ranks.Compare({{"raw documents", "their caches are open"}}); };
+  return OpenData(config, {.run_directory = run_directory, .writes = ranks.first(), .opened = caches_open});
+}
+
 // What the bits of a run depend on, beside its configuration and the plans of its products. The emulator takes products
 // from the CPU's library.
 std::string EnvironmentOf(const Backend& backend, const RunConfig& config, int64_t ranks) {
@@ -150,14 +160,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
   SetDefaultOrder(config);
   INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));
   INGOT_RETURN_IF_ERROR(ranks->Compare(ConfigFields(config)));
-  if (HasRawDocuments(config.data()) && ranks->first()) {
-    SayLine("raw documents become tokens while the run trains; it begins with the first block of data.shuffle_tokens");
-  }
-  // Rank 0 has taken the caches of raw documents when the others look into them.
-  const auto caches_open = [&] { return ranks->Compare({{"raw documents", "their caches are open"}}); };
-  INGOT_ASSIGN_OR_RETURN(
-      TrainingData data,
-      OpenData(config, {.run_directory = run_directory, .writes = ranks->first(), .opened = caches_open}));
+  INGOT_ASSIGN_OR_RETURN(TrainingData data, OpenRunData(config, run_directory, *ranks));
   INGOT_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(data.first().tokenizer_directory()));
   INGOT_RETURN_IF_ERROR(TakeVocabulary(data.first(), tokenizer, config));
   INGOT_RETURN_IF_ERROR(ProblemsStatus(ConfigProblems(config, device)));

@@ -55,9 +55,13 @@ absl::StatusOr<Contender> MakeContender(Ranks& ranks, RunConfig config, bool rep
   Contender made;
   config.mutable_parallel()->set_reproducible(reproducible);
   INGOT_ASSIGN_OR_RETURN(const ParallelPlan plan, ParallelPlan::Of(config, ranks.size()));
-  INGOT_ASSIGN_OR_RETURN(made.model, Model::Create(DimsOf(config), ShapeOf(config)));
+  const ModelDims dims = DimsOf(config);
+  RunShape shape = ShapeOf(config);
+  shape.shard = plan.ShardOf(ranks.rank(), MakeParameterTable(dims).flat_size);
+  INGOT_ASSIGN_OR_RETURN(made.model, Model::Create(dims, shape));
   INGOT_RETURN_IF_ERROR(made.model->Initialize(config.training().seed()));
   INGOT_ASSIGN_OR_RETURN(made.parallel, DataParallel::Create(plan, ranks.communicator(), *made.model));
+  INGOT_RETURN_IF_ERROR(made.parallel->TakeParameters());
   INGOT_ASSIGN_OR_RETURN(Optimizer optimizer,
                          Optimizer::Create(*made.model, AdamWSettingsOf(config), made.parallel->updated()));
   made.optimizer = std::make_unique<Optimizer>(std::move(optimizer));
@@ -67,9 +71,10 @@ absl::StatusOr<Contender> MakeContender(Ranks& ranks, RunConfig config, bool rep
 // Forward and backward of this rank's micro-batches of random tokens.
 absl::StatusOr<StepNumbers> Gradients(Contender& in) {
   StepNumbers mine;
-  const Interval micros = in.parallel->micro_batches();
+  const ParallelPlan::Deal deal = in.parallel->deal();
   in.parallel->Begin();
-  for (int64_t micro = micros.begin; micro < micros.end; ++micro) {
+  for (int64_t i = 0; i < deal.count; ++i) {
+    const int64_t micro = deal.MicroBatch(i);
     TokenBatch batch = RandomBatch(in.model->dims(), in.model->shape(), micro);
     INGOT_ASSIGN_OR_RETURN(const double nats, in.model->Accumulate(InputOf(batch, false), 1.0f, 0.0f));
     mine.nats.push_back(nats);
@@ -126,18 +131,20 @@ absl::StatusOr<std::vector<double>> SaveStalls(Ranks& ranks, Contender& in, int6
   if (ranks.first()) {
     INGOT_RETURN_IF_ERROR(folder.Create());
     INGOT_ASSIGN_OR_RETURN(
-        writer, CheckpointWriter::Create(CheckpointStore(folder.path(), 1, 0), {.copied = table.flat_size, .say = {}}));
+        writer,
+        CheckpointWriter::Create(CheckpointStore(folder.path(), 1, 0),
+                                 {.copied = table.flat_size, .moments = in.optimizer->settings().moments, .say = {}}));
   }
   std::vector<double> stalls;
   for (int64_t i = 0; i <= repeat; ++i) {
     INGOT_RETURN_IF_ERROR(ranks.communicator().Barrier());
     const Clock::time_point start = Clock::now();
-    INGOT_ASSIGN_OR_RETURN(const std::optional<OptimizerTensors> moments, state.Collect(in.parallel->plan()));
-    if (moments.has_value()) {
+    INGOT_ASSIGN_OR_RETURN(const std::optional<HostState::Collected> all, state.Collect(in.parallel->plan()));
+    if (all.has_value()) {
       const CheckpointContents contents = {.dims = in.model->dims(),
                                            .table = &table,
-                                           .parameters = state.parameters(),
-                                           .optimizer = *moments,
+                                           .parameters = all->parameters,
+                                           .optimizer = all->moments,
                                            .state = {.step = i + 1, .config = {}, .environment = {}},
                                            .tokenizer_directory = {}};
       INGOT_RETURN_IF_ERROR(writer->Save(contents, /*marked=*/false));
