@@ -89,6 +89,10 @@ std::vector<int64_t> Numbers(const std::vector<const RankEvidence*>& ranks) {
   return numbers;
 }
 
+// Gradients and weights are exchanged by a thread of their own while a step goes on: which of its phases that falls into
+// is chance.
+Phase PartOfStep(Phase phase) { return phase == Phase::kData || phase == Phase::kCompute ? Phase::kReduce : phase; }
+
 // The first exchange at which two ranks did different things.
 std::optional<Diagnosis> FindDivergence(const std::vector<RankEvidence>& all) {
   std::map<uint64_t, std::vector<std::pair<const RankEvidence*, FlightEvent>>> by_sequence;
@@ -98,7 +102,9 @@ std::optional<Diagnosis> FindDivergence(const std::vector<RankEvidence>& all) {
       by_sequence[entry.event.sequence].push_back({&rank, entry.event});
     }
   }
-  const auto key = [](const FlightEvent& event) { return std::make_tuple(event.step, event.phase, event.bucket); };
+  const auto key = [](const FlightEvent& event) {
+    return std::make_tuple(event.step, PartOfStep(event.phase), event.bucket);
+  };
   for (const auto& [sequence, events] : by_sequence) {
     std::map<std::tuple<uint32_t, Phase, uint32_t>, std::vector<const RankEvidence*>> groups;
     for (const auto& [rank, event] : events) groups[key(event)].push_back(rank);

@@ -61,7 +61,7 @@ void RunWatch::Enter(int64_t step, Phase phase) {
 void RunWatch::End(int exit_code, const std::string& note) {
   watchdog_ = nullptr;
   if (record_ == nullptr) return;
-  record_->Add({.phase = Phase::kEnd, .op = FlightOp::kStop, .state = FlightState::kDone});
+  record_->Add({.step = step_, .phase = Phase::kEnd, .op = FlightOp::kStop, .state = FlightState::kDone});
   record_->End(exit_code, note);
 }
 

@@ -160,6 +160,20 @@ TEST(Diagnose, NamesTheRankOnAnotherCourse) {
               AllOf(HasSubstr("exchange 51 was step 51, reduce, bucket 7 on rank 1"), HasSubstr("bucket 0 on rank")));
 }
 
+// One rank's exchange begins while it computes, another's when it has nothing else to do.
+TEST(Diagnose, ExchangesBesideTheComputationAreOneCourse) {
+  Records run(3);
+  run.Processes(ProcessState::kRunning);
+  const Phase phases[] = {Phase::kCompute, Phase::kReduce, Phase::kData};
+  for (const int64_t rank : {0, 1, 2}) {
+    run.Exchange(rank, 51, FlightState::kEntered);
+    run.all[rank].file.entries.back().event.phase = phases[rank];
+  }
+  EXPECT_EQ(run.Found().kind, Kind::kNetwork);
+  run.all[1].file.entries.back().event.phase = Phase::kSave;
+  EXPECT_EQ(run.Found().kind, Kind::kDiverged);
+}
+
 TEST(Diagnose, AllInOneExchangeIsTheNetwork) {
   Records run(3);
   run.Processes(ProcessState::kUnknown);
