@@ -61,6 +61,9 @@ enum class Bug {
   kOperandStoredNone,
   kOperandStoredWithoutProxyFence,
   kTooFewRegisters,
+  // A ring of stages whose consumers only read.
+  kRingNone,
+  kReleasedByALaneAlone,
   // Tiles that go out through one buffer by TMA.
   kTensorStoreNone,
   kStoredWithoutProxyFence,

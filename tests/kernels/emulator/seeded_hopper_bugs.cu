@@ -194,6 +194,60 @@ bool OutIsRight() {
   return true;
 }
 
+struct RingShared {
+  alignas(128) uint32_t numbers[kStages][kConsumers];
+  Mbarrier full[kStages], empty[kStages];
+};
+
+// Four warps add numbers that another one loads, a stage after another; one lane releases a stage for its warp.
+template <Bug kBug>
+__global__ void RingKernel(const uint32_t* numbers, uint32_t* sums, int tiles) {
+  auto& shared = SharedStorage<RingShared>();
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread == 0) {
+    for (int s = 0; s < kStages; ++s) {
+      MbarrierInit(shared.full[s], 1);
+      MbarrierInit(shared.empty[s], kConsumers / 32);
+    }
+    FenceMbarrierInit();
+  }
+  __syncthreads();
+  if (thread > kConsumers) return;
+  uint32_t sum = 0;
+  for (int tile = 0; tile < tiles; ++tile) {
+    const int s = tile % kStages;
+    const auto parity = static_cast<uint32_t>(tile / kStages % 2);
+    if (thread == kConsumers) {
+      MbarrierWait(shared.empty[s], parity ^ 1);
+      MbarrierArriveExpect(shared.full[s], sizeof shared.numbers[s]);
+      BulkLoad(shared.numbers[s], numbers + tile * kConsumers, sizeof shared.numbers[s], shared.full[s]);
+      continue;
+    }
+    MbarrierWait(shared.full[s], parity);
+    sum += shared.numbers[s][thread];
+    if (kBug != Bug::kReleasedByALaneAlone) __syncwarp();
+    if (thread % 32 == 0) MbarrierArrive(shared.empty[s]);
+  }
+  if (thread < kConsumers) sums[thread] = sum;
+}
+
+template <Bug kBug>
+bool RingIsRight() {
+  constexpr int kTiles = 2 * kStages + 2;
+  std::vector<uint32_t> values(size_t{kTiles} * kConsumers);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<uint32_t>(i * 7 % 1009);
+  const DeviceArray<uint32_t> numbers("numbers", values), sums("sums", std::vector<uint32_t>(kConsumers));
+  Launch(RingKernel<kBug>, LaunchConfig{.block = kConsumers + 32, .shared = sizeof(RingShared)}, numbers.data(),
+         sums.data(), kTiles);
+  const std::vector<uint32_t> found = sums.Values();
+  for (int thread = 0; thread < kConsumers; ++thread) {
+    uint32_t sum = 0;
+    for (int tile = 0; tile < kTiles; ++tile) sum += values[tile * kConsumers + thread];
+    if (found[thread] != sum) return false;
+  }
+  return true;
+}
+
 // Two warpgroups want more registers than there are, and the third keeps its own.
 __global__ void __launch_bounds__(384, 1) RegistersKernel() {
   if (threadIdx.x < 256) RegistersTake<232>();
@@ -236,6 +290,8 @@ bool HopperResultIsRight(Bug bug) {
     INGOT_CASE(kOperandStoredNone, ProductIsRight)
     INGOT_CASE(kOperandStoredWithoutProxyFence, ProductIsRight)
     INGOT_CASE(kTooFewRegisters, RegistersSuffice)
+    INGOT_CASE(kRingNone, RingIsRight)
+    INGOT_CASE(kReleasedByALaneAlone, RingIsRight)
     INGOT_CASE(kTensorStoreNone, OutIsRight)
     INGOT_CASE(kStoredWithoutProxyFence, OutIsRight)
     INGOT_CASE(kStoreNotWaitedFor, OutIsRight)
