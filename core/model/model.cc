@@ -175,11 +175,9 @@ class PlannedModel : public Model {
     INGOT_ASSIGN_OR_RETURN(const NetworkInput in, OnDevice(input));
     Context ctx = backend_->MakeContext(scratch_);
     network_->Forward(ctx, in);
-    ctx.Run(LmHeadCrossEntropy{.x = network_->rows(),
-                               .w = network_->head(),
-                               .targets = Reshaped(input_.targets, {rows()}),
-                               .losses = losses_,
-                               .greedy = greedy == nullptr ? Tensor() : greedy_});
+    LmHeadCrossEntropy head = LossesOp();
+    if (greedy != nullptr) head.greedy = greedy_;
+    ctx.Run(head);
     INGOT_RETURN_IF_ERROR(HooksStatus());
     INGOT_RETURN_IF_ERROR(backend_->CopyOut(losses, losses_));
     return greedy == nullptr ? absl::OkStatus() : backend_->CopyOut(greedy, greedy_);
@@ -202,6 +200,10 @@ class PlannedModel : public Model {
 
  private:
   int64_t rows() const { return shape().B * shape().T; }
+  LmHeadCrossEntropy LossesOp() const {
+    return {
+        .x = network_->rows(), .w = network_->head(), .targets = Reshaped(input_.targets, {rows()}), .losses = losses_};
+  }
   absl::Status HooksStatus() const { return hooks_ == nullptr ? absl::OkStatus() : hooks_->status(); }
   FlatBuffer ReadBuffer() const {
     return shape().shard.parameters ? FlatBuffer(parameter_windows_, &layout_->windows) : FlatBuffer(working_);
@@ -221,14 +223,12 @@ class PlannedModel : public Model {
     const auto enqueue = [&] {
       Context ctx = backend_->MakeContext(scratch_);
       network_->Forward(ctx, in);
-      ctx.Run(LmHeadCrossEntropy{.x = network_->rows(),
-                                 .w = network_->head(),
-                                 .targets = Reshaped(input_.targets, {rows()}),
-                                 .losses = losses_,
-                                 .dx = network_->dx(),
-                                 .dw = network_->dhead(),
-                                 .scale = told.scale,
-                                 .z_loss = told.z_loss});
+      LmHeadCrossEntropy head = LossesOp();
+      head.dx = network_->dx();
+      head.dw = network_->dhead();
+      head.scale = told.scale;
+      head.z_loss = told.z_loss;
+      ctx.Run(head);
       network_->Backward(ctx, in);
     };
     if (!shape().cuda_graph) {

@@ -159,13 +159,8 @@ __global__ void __launch_bounds__(kThreads, 1) KeysKernel(const __grid_constant_
     InitStages(shared.barriers, kConsumingWarps);
   }
   __syncthreads();
-  if (threadIdx.x < kWarpgroup) {
-    RegistersGiveBack<kLoaderRegisters>();
-    if (threadIdx.x == 0) LoadQueries<D>(shared, args, block);
-  } else {
-    RegistersTake<kConsumerRegisters>();
-    SumOverQueries<D>(shared, args.attention, block);
-  }
+  LoadAndConsume<kLoaderRegisters, kConsumerRegisters>([&] { LoadQueries<D>(shared, args, block); },
+                                                       [&] { SumOverQueries<D>(shared, args.attention, block); });
 }
 
 // ---- dq ----
@@ -289,13 +284,8 @@ __global__ void __launch_bounds__(kThreads, 1) QueriesKernel(const __grid_consta
     InitStages(shared.barriers, kConsumingWarps);
   }
   __syncthreads();
-  if (threadIdx.x < kWarpgroup) {
-    RegistersGiveBack<kLoaderRegisters>();
-    if (threadIdx.x == 0) LoadKeys<D>(shared, args, block);
-  } else {
-    RegistersTake<kConsumerRegisters>();
-    SumOverKeys<D>(shared, args.attention, block);
-  }
+  LoadAndConsume<kLoaderRegisters, kConsumerRegisters>([&] { LoadKeys<D>(shared, args, block); },
+                                                       [&] { SumOverKeys<D>(shared, args.attention, block); });
 }
 
 // `queries`, `keys`: rows of a box of q and dy, and of k and v.

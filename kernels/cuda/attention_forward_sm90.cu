@@ -191,13 +191,8 @@ __global__ void __launch_bounds__(kThreads, 1) ForwardKernel(const __grid_consta
     shared.start[i] = block.StartOf(Min(args.attention.past + block.first + i, block.last_position));
   }
   __syncthreads();
-  if (threadIdx.x < kWarpgroup) {
-    RegistersGiveBack<kLoaderRegisters>();
-    if (threadIdx.x == 0) LoadTiles<D>(shared, args, block);
-  } else {
-    RegistersTake<kConsumerRegisters>();
-    Attend<D>(shared, args.attention, block);
-  }
+  LoadAndConsume<kLoaderRegisters, kConsumerRegisters>([&] { LoadTiles<D>(shared, args, block); },
+                                                       [&] { Attend<D>(shared, args.attention, block); });
 }
 
 template <int D>

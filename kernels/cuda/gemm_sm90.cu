@@ -199,13 +199,9 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
     InitStages(shared.barriers, kConsumers / 32);
   }
   __syncthreads();
-  if (threadIdx.x < kWarpgroup) {
-    RegistersGiveBack<kLoaderRegisters>();
-    if (threadIdx.x == 0) LoadTiles<kMMajor, kNMajor, kTileN, Epilogue>(shared, args);
-  } else {
-    RegistersTake<kConsumerRegisters>();
-    MultiplyTiles<kMMajor, kNMajor, kTileN, Out, Epilogue>(shared, args);
-  }
+  LoadAndConsume<kLoaderRegisters, kConsumerRegisters>(
+      [&] { LoadTiles<kMMajor, kNMajor, kTileN, Epilogue>(shared, args); },
+      [&] { MultiplyTiles<kMMajor, kNMajor, kTileN, Out, Epilogue>(shared, args); });
 }
 
 // Of a matrix in memory (rows, columns): one box has 64 columns, which is a row of the pattern, and `box_rows` rows.

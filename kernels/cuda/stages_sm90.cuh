@@ -56,4 +56,17 @@ __device__ __forceinline__ void ReleaseStage(StageBarriers<kStages>& barriers, i
   if (threadIdx.x % 32 == 0) MbarrierArrive(barriers.empty[stage] INGOT_PASS_SITE);
 }
 
+// What a block does behind its barrier: its first warpgroup loads, by one thread, and leaves its registers to the others,
+// which consume.
+template <int kLoaderRegisters, int kConsumerRegisters, typename Load, typename Consume>
+__device__ __forceinline__ void LoadAndConsume(const Load& load, const Consume& consume) {
+  if (threadIdx.x < 128) {
+    RegistersGiveBack<kLoaderRegisters>();
+    if (threadIdx.x == 0) load();
+  } else {
+    RegistersTake<kConsumerRegisters>();
+    consume();
+  }
+}
+
 }  // namespace ingot

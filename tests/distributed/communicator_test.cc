@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "core/base/philox.h"
 #include "distributed/part_exchange.h"
+#include "tests/distributed/rank_options.h"
 
 namespace ingot {
 namespace {
@@ -27,26 +28,13 @@ class CommunicatorTest : public ::testing::Test {
   }
   void TearDown() override { RemoveRecursively(directory_).IgnoreError(); }
 
-  RendezvousOptions Options(int64_t rank, int64_t size) const {
-    return {.launch = {.source = LaunchSource::kExplicit,
-                       .rank = rank,
-                       .size = size,
-                       .local_rank = rank,
-                       .local_size = size,
-                       .coordinator = "",
-                       .run_id = "test",
-                       .notes = {}},
-            .environment = {},
-            .run_directory = directory_,
-            .interface = "",
-            .deadlines = {.connect = milliseconds(10000), .heartbeat = milliseconds(50), .gather = milliseconds(10000)},
-            .on_verdict = {}};
-  }
   void ForRanks(int64_t size, const std::function<void(ControlPlane&, Communicator&)>& work) {
     std::vector<std::thread> threads;
     for (int64_t rank = 0; rank < size; ++rank) {
       threads.emplace_back([&, rank] {
-        const auto control = ControlPlane::Join(Options(rank, size));
+        const auto control = ControlPlane::Join(RankOptions(
+            directory_, rank, size,
+            {.connect = milliseconds(10000), .heartbeat = milliseconds(50), .gather = milliseconds(10000)}));
         ASSERT_TRUE(control.ok()) << control.status();
         const auto communicator = GlooCommunicator(**control, milliseconds(5000));
         ASSERT_TRUE(communicator.ok()) << communicator.status();

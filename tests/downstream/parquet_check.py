@@ -17,16 +17,10 @@ import tempfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from checks import check, finish
+
 DOCUMENTS = 4000
 LANGUAGES = ["en", "de", "zh", "fr"]
-passed = failed = 0
-
-
-def check(name, ok, why=""):
-    global passed, failed
-    passed += bool(ok)
-    failed += not ok
-    print(f"ok {name}" if ok else f"FAILED {name}: {why}")
 
 
 def rows_of(seed):
@@ -224,8 +218,7 @@ def main():
         check_decontamination(ingot, rows, jsonl)
         check_tokenizer(ingot, rows, jsonl)
         check_errors(ingot, rows)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    sys.exit(finish())
 
 
 if __name__ == "__main__":

@@ -21,15 +21,9 @@ import torch
 from megatron.core.datasets.indexed_dataset import IndexedDataset, IndexedDatasetBuilder
 from tokenizers import Tokenizer
 
+from checks import check, finish
+
 WIDE_VOCABULARY = 66000  # over what 16 bits hold, and over the 65,500 where Megatron's tools turn to 32 bits
-passed = failed = 0
-
-
-def check(name, ok, why=""):
-    global passed, failed
-    passed += bool(ok)
-    failed += not ok
-    print(f"ok {name}" if ok else f"FAILED {name}: {str(why)[:400]}")
 
 
 def texts_of(count):
@@ -271,8 +265,7 @@ def main():
             check_reading(ingot, tokenizer, documents, end, wide)
             if not wide:
                 check_refused(ingot, tokenizer, documents)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    sys.exit(finish())
 
 
 if __name__ == "__main__":

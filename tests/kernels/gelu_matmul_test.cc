@@ -5,33 +5,17 @@
 
 #include "kernels/gelu.h"
 #include "kernels/matmul.h"
-#include "tests/kernels/op_test.h"
+#include "tests/kernels/references.h"
 
 namespace ingot {
 namespace {
 
-// 0.5 * (1 + tanh u) = 1 / (1 + exp(-2u)), which keeps its digits where tanh is near -1.
-template <typename N>
-N GeluOf(const N& x) {
-  constexpr double kRootTwoOverPi = 0.7978845608028654;
-  return x / (1.0 + std::exp(-2.0 * kRootTwoOverPi * (x + 0.044715 * x * x * x)));
-}
-
-// in: x (R, I), w (O, I), bias (O); out: pre and, with the activation, y.
+// in: x (R, I), w (O, I), bias (O); out: y
 struct Reference {
-  int64_t R, I, O;
-  bool activation;
+  LinearReference layer;
   template <typename N>
   std::vector<N> operator()(const Arrays<N>& in) const {
-    std::vector<N> out(R * O);
-    for (int64_t r = 0; r < R; ++r) {
-      for (int64_t o = 0; o < O; ++o) {
-        N sum = in[2][o];
-        for (int64_t i = 0; i < I; ++i) sum += in[0][r * I + i] * in[1][o * I + i];
-        out[r * O + o] = activation ? GeluOf(sum) : sum;
-      }
-    }
-    return out;
+    return GeluOf(layer(in));
   }
 };
 
@@ -72,8 +56,8 @@ TEST_P(GeluMatmul, Forward) {
     const OnBackend on(backend);
     ForwardData data(R, I, O);
     RunOp(data.Op());
-    ExpectScalarsClose(data.pre, Reference{R, I, O, false}, data.In(), I);
-    const Reference reference = {R, I, O, true};
+    ExpectScalarsClose(data.pre, LinearReference{R, I, O}, data.In(), I);
+    const Reference reference = {{R, I, O}};
     // The emulator's product makes y of the sum before it is rounded; a GPU may not.
     const bool midway = backend.scalar == DType::kBf16 && !cuda::IsEmulated();
     ExpectWithin(data.y, reference(data.In()), Sensitivity(reference, data.In()), I, false, ScalarUnit(),
@@ -109,16 +93,10 @@ struct BackwardData {
 
 // in: pre (R, I), and w (O, I): what dy is multiplied with.
 struct LayerAfterGelu {
-  int64_t R, I, O;
+  LinearReference layer;
   template <typename N>
   std::vector<N> operator()(const Arrays<N>& in) const {
-    std::vector<N> y(R * O);
-    for (int64_t r = 0; r < R; ++r) {
-      for (int64_t o = 0; o < O; ++o) {
-        for (int64_t i = 0; i < I; ++i) y[r * O + o] += GeluOf(in[0][r * I + i]) * in[1][o * I + i];
-      }
-    }
-    return y;
+    return layer(Arrays<N>{GeluOf(in[0]), in[1], std::vector<N>(layer.O)});
   }
 };
 
@@ -132,7 +110,7 @@ TEST_P(GeluMatmul, Backward) {
     RunOp(MatmulBackward{.dy = op.dy, .x = op.x, .w = op.w, .dw = op.dw, .dbias = op.dbias});
     EXPECT_EQ(data.dw, apart.dw);
     EXPECT_EQ(data.dbias, apart.dbias);
-    const Function gradient = GradientOf(LayerAfterGelu{R, I, O}, 0);
+    const Function gradient = GradientOf(LayerAfterGelu{{R, I, O}}, 0);
     const Arrays<double> in = {Doubles(data.pre), Doubles(data.w), Doubles(data.dy)};
     std::vector<double> midway = gradient(in);
     for (double& value : midway) value = std::fabs(value) * ScalarUnit();

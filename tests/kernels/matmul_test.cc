@@ -3,27 +3,10 @@
 #include <limits>
 #include <tuple>
 
-#include "tests/kernels/op_test.h"
+#include "tests/kernels/references.h"
 
 namespace ingot {
 namespace {
-
-// in: x (R, I), w (O, I), bias (O)
-struct Reference {
-  int64_t R, I, O;
-  template <typename N>
-  std::vector<N> operator()(const Arrays<N>& in) const {
-    std::vector<N> y(R * O);
-    for (int64_t r = 0; r < R; ++r) {
-      for (int64_t o = 0; o < O; ++o) {
-        N sum = in[2][o];
-        for (int64_t i = 0; i < I; ++i) sum += in[0][r * I + i] * in[1][o * I + i];
-        y[r * O + o] = sum;
-      }
-    }
-    return y;
-  }
-};
 
 struct Data {
   Data(int64_t R_, int64_t I_, int64_t O_)
@@ -71,7 +54,7 @@ TEST_P(Matmul, ForwardAndBackward) {
   for (const Backend& backend : AllBackends()) {
     const OnBackend on(backend);
     Data data(R, I, O);
-    const Reference reference = {R, I, O};
+    const LinearReference reference = {R, I, O};
     ExpectScalarsClose(data.Forward(), reference, data.In(), I);
     data.Backward();
     ExpectScalarsClose(data.dx, GradientOf(reference, 0), data.In(), O);
@@ -100,10 +83,10 @@ TEST(MatmulTest, SeveralPanels) {
     const int64_t R = 270, I = 140, O = 390;
     Data data(R, I, O);
     const std::vector<double> dy = Doubles(data.dy), x = Doubles(data.x), w = Doubles(data.w);
-    ExpectScalarsClose(data.Forward(), Reference{R, I, O}, data.In(), I);
+    ExpectScalarsClose(data.Forward(), LinearReference{R, I, O}, data.In(), I);
     data.Backward();
     const std::vector<double> zeros(I);
-    ExpectScalarsClose(data.dx, Reference{R, O, I}, {dy, Transposed(w, O, I), zeros}, O);
+    ExpectScalarsClose(data.dx, LinearReference{R, O, I}, {dy, Transposed(w, O, I), zeros}, O);
     const Arrays<double> dw_in = {Transposed(dy, R, O), Transposed(x, R, I), zeros};
     Floats dw(O * I, 0.0f), dbias(O, 0.0f);
     RunOp(MatmulBackward{.dy = ScalarView(data.dy, {R, O}),
@@ -111,9 +94,9 @@ TEST(MatmulTest, SeveralPanels) {
                          .w = ScalarView(data.w, {O, I}),
                          .dw = View(dw, {O, I}),
                          .dbias = View(dbias, {O})});
-    ExpectClose(dw, Reference{O, R, I}, dw_in, R);
+    ExpectClose(dw, LinearReference{O, R, I}, dw_in, R);
     const std::vector<double> ones(R, 1), zero(1);
-    ExpectClose(dbias, Reference{O, R, 1}, {Transposed(dy, R, O), ones, zero}, R);
+    ExpectClose(dbias, LinearReference{O, R, 1}, {Transposed(dy, R, O), ones, zero}, R);
   }
 }
 

@@ -1,44 +1,14 @@
 #include "kernels/swiglu_matmul.h"
 
-#include <cmath>
 #include <tuple>
 
 #include "kernels/matmul.h"
 #include "kernels/swiglu.h"
 #include "tests/kernels/device_sm90.h"
-#include "tests/kernels/op_test.h"
+#include "tests/kernels/references.h"
 
 namespace ingot {
 namespace {
-
-// in: x (R, C), w (2F, C)
-struct Product {
-  int64_t R, C, F;
-  template <typename N>
-  std::vector<N> operator()(const Arrays<N>& in) const {
-    std::vector<N> gate_up(R * 2 * F);
-    for (int64_t r = 0; r < R; ++r) {
-      for (int64_t o = 0; o < 2 * F; ++o) {
-        for (int64_t c = 0; c < C; ++c) gate_up[r * 2 * F + o] += in[0][r * C + c] * in[1][o * C + c];
-      }
-    }
-    return gate_up;
-  }
-};
-
-// in: gate_up (R, 2F)
-struct Activation {
-  int64_t R, F;
-  template <typename N>
-  std::vector<N> operator()(const Arrays<N>& in) const {
-    std::vector<N> y(R * F);
-    for (int64_t i = 0; i < R * F; ++i) {
-      const int64_t gate = i / F * 2 * F + i % F;
-      y[i] = in[0][gate] / (1.0 + std::exp(-in[0][gate])) * in[0][gate + F];
-    }
-    return y;
-  }
-};
 
 struct Data {
   Data(int64_t R_, int64_t C_, int64_t F_)
@@ -52,8 +22,8 @@ struct Data {
   // y from gate_up as it was stored.
   void Expect() {
     RunOp(Op());
-    ExpectScalarsClose(gate_up, Product{R, C, F}, {Doubles(x), Doubles(w)}, C);
-    ExpectScalarsClose(y, Activation{R, F}, {Doubles(gate_up)}, 1);
+    ExpectScalarsClose(gate_up, LinearReference{R, C, 2 * F}, {Doubles(x), Doubles(w), std::vector<double>(2 * F)}, C);
+    ExpectScalarsClose(y, SwigluReference{R, F}, {Doubles(gate_up)}, 1);
   }
   int64_t R, C, F;
   Floats x, w, gate_up, y;

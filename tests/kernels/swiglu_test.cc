@@ -1,26 +1,11 @@
 #include "kernels/swiglu.h"
 
-#include <cmath>
 #include <tuple>
 
-#include "tests/kernels/op_test.h"
+#include "tests/kernels/references.h"
 
 namespace ingot {
 namespace {
-
-// in: gate_up (R, 2F)
-struct Reference {
-  int64_t R, F;
-  template <typename N>
-  std::vector<N> operator()(const Arrays<N>& in) const {
-    std::vector<N> y(R * F);
-    for (int64_t i = 0; i < R * F; ++i) {
-      const int64_t gate = i / F * 2 * F + i % F;
-      y[i] = in[0][gate] / (1.0 + std::exp(-in[0][gate])) * in[0][gate + F];
-    }
-    return y;
-  }
-};
 
 struct Data {
   Data(int64_t R_, int64_t F_, Values values = Values::kNormal)
@@ -38,7 +23,7 @@ struct Data {
   }
   void ExpectGradient() {
     RunOp(Backward());
-    ExpectScalarsClose(dgate_up, GradientOf(Reference{R, F}, 0), {Doubles(gate_up), Doubles(dy)}, 1);
+    ExpectScalarsClose(dgate_up, GradientOf(SwigluReference{R, F}, 0), {Doubles(gate_up), Doubles(dy)}, 1);
   }
   int64_t R, F;
   Floats gate_up, y, dy, dgate_up;
@@ -53,7 +38,7 @@ TEST_P(Swiglu, ForwardAndBackward) {
     for (const Values values : kAllValues) {
       Data data(R, F, values);
       RunOp(data.Forward());
-      ExpectScalarsClose(data.y, Reference{R, F}, {Doubles(data.gate_up)}, 1);
+      ExpectScalarsClose(data.y, SwigluReference{R, F}, {Doubles(data.gate_up)}, 1);
       data.ExpectGradient();
     }
   }
@@ -70,7 +55,7 @@ TEST(SwigluTest, TheWholeCurve) {
     Data data(1, 320);
     for (int64_t f = 0; f < 320; ++f) data.gate_up[f] = -80.0f + 0.5f * static_cast<float>(f);
     RunOp(data.Forward());
-    ExpectScalarsClose(data.y, Reference{1, 320}, {Doubles(data.gate_up)}, 1);
+    ExpectScalarsClose(data.y, SwigluReference{1, 320}, {Doubles(data.gate_up)}, 1);
     data.ExpectGradient();
   }
 }
@@ -80,7 +65,7 @@ TEST(SwigluTest, LargeShapeAlongADirection) {
     const OnBackend on(backend);
     Data data(129, 1031);
     RunOp(data.Backward());
-    ExpectCloseAlong({data.dgate_up}, Reference{129, 1031}, {Doubles(data.gate_up), Doubles(data.dy)}, 1);
+    ExpectCloseAlong({data.dgate_up}, SwigluReference{129, 1031}, {Doubles(data.gate_up), Doubles(data.dy)}, 1);
   }
 }
 

@@ -9,13 +9,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
+#include "tests/distributed/rank_options.h"
 
 namespace ingot {
 namespace {
 
 using cuda::GemmPlan;
 using cuda::GemmPlanStore;
-using std::chrono::milliseconds;
 
 // A plan that tells who found it.
 GemmPlan FoundBy(int64_t rank) { return {.algorithm = {static_cast<uint64_t>(rank) + 100}, .microseconds = 1.5}; }
@@ -30,19 +30,7 @@ TEST(GemmPlanSharing, AllRanksComputeByOnePlan) {
   std::vector<std::thread> threads;
   for (int64_t rank = 0; rank < kRanks; ++rank) {
     threads.emplace_back([&, rank] {
-      const auto control = ControlPlane::Join({.launch = {.source = LaunchSource::kExplicit,
-                                                          .rank = rank,
-                                                          .size = kRanks,
-                                                          .local_rank = rank,
-                                                          .local_size = kRanks,
-                                                          .coordinator = "",
-                                                          .run_id = "test",
-                                                          .notes = {}},
-                                               .environment = {},
-                                               .run_directory = directory,
-                                               .interface = "",
-                                               .deadlines = {},
-                                               .on_verdict = {}});
+      const auto control = ControlPlane::Join(RankOptions(directory, rank, kRanks));
       ASSERT_TRUE(control.ok()) << control.status();
       GemmPlanSharing sharing(**control, stores[rank]);
       ASSERT_TRUE(sharing.Begin().ok());

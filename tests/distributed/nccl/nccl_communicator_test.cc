@@ -12,6 +12,7 @@
 
 #include "core/base/file.h"
 #include "kernels/cuda/devices.h"
+#include "tests/distributed/rank_options.h"
 
 namespace ingot {
 namespace {
@@ -21,19 +22,8 @@ constexpr size_t kIdBytes = 128;
 
 absl::StatusOr<std::unique_ptr<ControlPlane>> Join(const std::string& directory, int64_t rank, int64_t size) {
   return ControlPlane::Join(
-      {.launch = {.source = LaunchSource::kExplicit,
-                  .rank = rank,
-                  .size = size,
-                  .local_rank = rank,
-                  .local_size = size,
-                  .coordinator = "",
-                  .run_id = "test",
-                  .notes = {}},
-       .environment = {},
-       .run_directory = directory,
-       .interface = "",
-       .deadlines = {.connect = milliseconds(20000), .heartbeat = milliseconds(50), .gather = milliseconds(20000)},
-       .on_verdict = {}});
+      RankOptions(directory, rank, size,
+                  {.connect = milliseconds(20000), .heartbeat = milliseconds(50), .gather = milliseconds(20000)}));
 }
 
 // In a process of its own; what is wrong, or nothing.
