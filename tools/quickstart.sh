@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From text to a small language model of your own in a few minutes, on a CPU:
-#   tools/quickstart.sh [TEXT...]     TEXT: .txt or .jsonl files (also .gz, .zst) or folders of them
+#   tools/quickstart.sh [TEXT...]     TEXT: .txt, .jsonl (also .gz, .zst) or .parquet files, or folders of them
 # Installs what it needs, builds, trains a tokenizer, builds shards, pre-trains, evaluates, and generates a sample.
 # Without TEXT it takes a synthetic corpus whose entropy is known, so that you see how near the model comes to the best
 # possible loss. Everything lands in a new folder runs/quickstart-DATE.
@@ -31,13 +31,21 @@ for text in "$@"; do
 done
 cd "$(dirname "$0")/.."
 
+# Apache's library only for those who have such files.
+parquet=()
+if [ ${#inputs[@]} -gt 0 ] && [ -n "$(find -L "${inputs[@]}" -name '*.parquet' -print -quit)" ]; then
+  parquet=(--parquet)
+fi
+
 headline "Packages"
-tools/install_dependencies.sh
+tools/install_dependencies.sh "${parquet[@]}"
 echo "all there"
 
 headline "Build (some minutes the first time)"
 if [ ! -f build/release/build.ninja ]; then
   cmake --preset release -DINGOT_TESTS=OFF >/dev/null
+elif [ ${#parquet[@]} -gt 0 ] && [ ! -f build/release/libingot_parquet.so ]; then
+  cmake --preset release >/dev/null
 fi
 cmake --build build/release --target ingot
 ingot=$PWD/build/release/ingot

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 from harness import check, main, metrics, require
@@ -28,6 +29,14 @@ def text_to_model(bench):
     json.loads((newest / "config.json").read_text(encoding="utf-8"))
     quickstart(bench, bench.corpus())
     require(len(list((bench.work / "runs").iterdir())) == 2, "the second call did not make a folder of its own")
+
+
+@check
+def parquet_needs_no_step_more(bench):
+    shutil.copy(SCRIPT.parents[1] / "tests" / "golden" / "parquet" / "rows.parquet", bench.work / "rows.parquet")
+    os.symlink(bench.corpus(), bench.work / "more.txt")  # the table alone is too little text for a tokenizer
+    text = quickstart(bench, bench.work / "rows.parquet", bench.work / "more.txt")
+    require("in 2 files" in text, f"not both files were read: {text[-1500:]}")
 
 
 @check
