@@ -206,14 +206,18 @@ absl::Status Run(const Gemm& gemm, void* workspace, void* stream) {
   return Annotate(product.Run(device.handle, gemm, algorithm, workspace, kWorkspace, stream), PlanKey(gemm) + ": ");
 }
 
-// The plan of a product with an epilogue: the library's, if it has one that is faster than its plan of the plain product and
-// what comes behind.
-absl::StatusOr<GemmPlan> FindFusedPlan(const Gemm& gemm, const std::function<void()>& behind, void* workspace,
-                                       void* stream) {
+// The product that an epilogue stands behind.
+Gemm PlainOf(const Gemm& gemm) {
   Gemm plain = gemm;
   plain.epilogue = GemmEpilogue::kNone;
   plain.aux = plain.a_sums = Tensor();
-  INGOT_ASSIGN_OR_RETURN(const GemmPlan of_plain, PlanFor(plain, workspace, stream));
+  return plain;
+}
+
+// The plan of a product with an epilogue: the library's, if it has one that is faster than `of_plain`, its plan of the plain
+// product, and what comes behind.
+absl::StatusOr<GemmPlan> FindFusedPlan(const Gemm& gemm, const GemmPlan& of_plain, const std::function<void()>& behind,
+                                       void* workspace, void* stream) {
   INGOT_ASSIGN_OR_RETURN(const double of_behind, MicrosecondsOfRun(stream, [&] {
                            behind();
                            return absl::OkStatus();
@@ -223,6 +227,16 @@ absl::StatusOr<GemmPlan> FindFusedPlan(const Gemm& gemm, const std::function<voi
   const absl::StatusOr<GemmPlan> fused = FindPlan(*TheDevice(), gemm, workspace, stream);
   const bool measured = fused.ok() && fused->kind == GemmPlan::Kind::kLibrary && fused->microseconds > 0;
   return measured && fused->microseconds < parts.microseconds ? *fused : parts;
+}
+
+// The plain product's plan is there before anybody is told to find this one: who finds a plan asks nobody meanwhile.
+absl::StatusOr<GemmPlan> FusedPlanFor(const Gemm& gemm, const std::function<void()>& behind, void* workspace,
+                                      void* stream) {
+  GemmPlanStore& store = GemmPlanStore::OfProcess();
+  const std::string key = PlanKey(gemm);
+  if (const std::optional<GemmPlan> known = store.Find(key)) return *known;
+  INGOT_ASSIGN_OR_RETURN(const GemmPlan of_plain, PlanFor(PlainOf(gemm), workspace, stream));
+  return store.FindOr(key, [&] { return FindFusedPlan(gemm, of_plain, behind, workspace, stream); });
 }
 
 void* Aligned(void* workspace) {
@@ -247,8 +261,7 @@ void RunCublasLtGemm(const Gemm& gemm, void* workspace, void* stream) {
 
 bool CublasLtFusesEpilogue(const Gemm& gemm, const std::function<void()>& behind, void* workspace, void* stream) {
   gemm.Check();
-  const absl::StatusOr<GemmPlan> plan = GemmPlanStore::OfProcess().FindOr(
-      PlanKey(gemm), [&] { return FindFusedPlan(gemm, behind, Aligned(workspace), stream); });
+  const absl::StatusOr<GemmPlan> plan = FusedPlanFor(gemm, behind, Aligned(workspace), stream);
   KeepFailure(plan.status());
   return plan.ok() && plan->kind == GemmPlan::Kind::kLibrary;
 }
