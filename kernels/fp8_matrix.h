@@ -25,4 +25,6 @@ struct Fp8Matrix {
   void Check(const char* op, int64_t R, int64_t C) const;
 };
 
+inline int64_t Bytes(const Fp8Matrix& x) { return Bytes(x.rows) + Bytes(x.columns) + Bytes(x.scales); }
+
 }  // namespace ingot
