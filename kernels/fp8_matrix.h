@@ -25,6 +25,14 @@ struct Fp8Matrix {
   void Check(const char* op, int64_t R, int64_t C) const;
 };
 
+// Calls f.operator()<Fp8>() with the type of the values.
+template <typename F>
+void DispatchFp8(DType dtype, F&& f) {
+  if (dtype == DType::kE4m3) return f.template operator()<E4m3>();
+  if (dtype == DType::kE5m2) return f.template operator()<E5m2>();
+  INGOT_CHECK(false, "%s is not e4m3 or e5m2", Name(dtype));
+}
+
 inline int64_t Bytes(const Fp8Matrix& x) { return Bytes(x.rows) + Bytes(x.columns) + Bytes(x.scales); }
 
 }  // namespace ingot

@@ -7,8 +7,8 @@ namespace ingot {
 void QuantizeFp8::Check() const {
   const int64_t R = x.dim(0), C = x.dim(1);
   INGOT_CHECK_SHAPE(x, R, C);
-  INGOT_CHECK(!y.absent(), "%s: y is absent", kName);
   y.Check(kName, R, C);
+  INGOT_CHECK(!y.absent(), "%s: y is absent", kName);
   CheckFloats(kName, {x});
   CheckApart(kName, {y.rows, y.columns, y.scales}, {x});
 }

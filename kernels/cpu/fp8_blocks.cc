@@ -7,13 +7,6 @@ namespace {
 
 constexpr int64_t kBlock = Fp8Matrix::kBlock;
 
-template <typename F>
-void DispatchFp8(DType dtype, F&& f) {
-  if (dtype == DType::kE4m3) return f.template operator()<E4m3>();
-  if (dtype == DType::kE5m2) return f.template operator()<E5m2>();
-  INGOT_CHECK(false, "%s is not e4m3 or e5m2", Name(dtype));
-}
-
 // Elements [row, row + rows) x [column, column + columns) of a matrix of R rows and C columns, the i-th block of it.
 Panel BlockAt(int64_t i, int64_t R, int64_t C) {
   const int64_t row = i / Fp8Matrix::Blocks(C) * kBlock, column = i % Fp8Matrix::Blocks(C) * kBlock;
