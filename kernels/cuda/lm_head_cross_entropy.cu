@@ -225,8 +225,8 @@ class Fp8Products {
     const int64_t V = op_.V();
     const Fp8Matrix x8 = X8(x), dz8 = dz8_.View(DType::kE5m2, z.dim(0), V);
     DispatchFloat(z.dtype, [&]<typename Scalar>() {
-      LaunchFp8Tiles(GradientElements<Scalar>{z.data<Scalar>(), slopes_, args.targets, V, op_.scale},
-                     InFp8Packs(V, {z}), dz8, ctx_.stream());
+      LaunchFp8TilesAs<E5m2>(GradientElements<Scalar>{z.data<Scalar>(), slopes_, args.targets, V, op_.scale},
+                             InFp8Packs(V, {z}), dz8, ctx_.stream());
     });
     cuda::RunGemmFp8({.a = cuda::ByColumns(dz8), .b = cuda::ByColumns(x8), .c = op_.dw, .beta = 1}, ctx_.stream());
     cuda::RunGemmFp8({.a = cuda::ByRows(dz8), .b = cuda::ByColumns(op_.w8), .c = dx}, ctx_.stream());
