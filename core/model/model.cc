@@ -10,10 +10,12 @@
 #include "core/base/arena.h"
 #include "core/base/status_macros.h"
 #include "core/model/activation_plan.h"
+#include "core/model/fp8_weights.h"
 #include "core/model/initialize.h"
 #include "core/model/network.h"
 #include "core/model/rope.h"
 #include "kernels/cast.h"
+#include "kernels/cuda/gemm_fp8.h"
 #include "kernels/cuda/repeated_work.h"
 #include "kernels/fill.h"
 #include "kernels/lm_head_cross_entropy.h"
@@ -25,7 +27,7 @@ bool HasAngles(const ModelDims& dims) { return dims.architecture == Architecture
 
 // The largest scratch that an op of a forward and backward asks for: the same code, run on null pointers.
 int64_t ScratchBytes(const ModelDims& dims, const RunShape& shape, const ParameterTable& table,
-                     const ActivationPlan& plan) {
+                     const ActivationPlan& plan, const Fp8Weights& fp8_weights) {
   int64_t most = 0;
   Context ctx = Context::Describe([&](const OpRecord& op) { most = std::max(most, op.scratch_bytes); }, shape.device);
   const Tensor working(nullptr, shape.dtype, {table.flat_size}), gradients(nullptr, DType::kF32, {table.flat_size});
@@ -36,6 +38,7 @@ int64_t ScratchBytes(const ModelDims& dims, const RunShape& shape, const Paramet
                        .shape = shape,
                        .table = table,
                        .plan = plan,
+                       .fp8_weights = fp8_weights,
                        .parameters = working,
                        .gradients = shape.training ? gradients : Tensor(),
                        .angles = HasAngles(dims) ? Tensor(nullptr, DType::kF32, {shape.T, dims.D / 2, 2}) : Tensor()});
@@ -48,7 +51,8 @@ int64_t ScratchBytes(const ModelDims& dims, const RunShape& shape, const Paramet
                              .losses = losses,
                              .greedy = targets,
                              .dx = network->dx(),
-                             .dw = network->dhead()});
+                             .dw = network->dhead(),
+                             .w8 = network->fp8_head()});
   if (shape.training) network->Backward(ctx, input);
   return most;
 }
@@ -61,7 +65,8 @@ struct Layout {
         table(MakeParameterTable(dims)),
         windows(table),
         activations(ListActivations(dims, shape), dims.L),
-        scratch(ScratchBytes(dims, shape, table, activations)) {}
+        fp8_weights(dims, shape),
+        scratch(ScratchBytes(dims, shape, table, activations, fp8_weights)) {}
 
   int64_t angle_bytes() const { return HasAngles(dims) ? shape.T * dims.D * 4 : 0; }
   // Elements that are kept, and of windows.
@@ -79,6 +84,7 @@ struct Layout {
     const int64_t working = SizeOf(shape.dtype);
     add("parameters", kept_parameters() * 4);
     add(absl::StrCat("parameters in ", Name(shape.dtype)), works_on_copy() ? kept_parameters() * working : 0);
+    add("parameters in 8 bits", fp8_weights.bytes());
     add("gradients", shape.training ? kept_gradients() * 4 : 0);
     add("windows on parameters", shape.shard.parameters ? windows.size() * working : 0);
     add("windows on gradients", shape.shard.gradients ? windows.size() * 4 : 0);
@@ -95,6 +101,7 @@ struct Layout {
   ParameterTable table;
   FlatWindows windows;
   ActivationPlan activations;
+  Fp8Weights fp8_weights;
   int64_t scratch;
 };
 
@@ -109,6 +116,7 @@ class PlannedModel : public Model {
     const int64_t kept = layout_->kept_parameters(), window = layout_->windows.size();
     parameters_ = arena_.Take("parameters", DType::kF32, {kept});
     working_ = layout_->works_on_copy() ? arena_.Take("working parameters", s.dtype, {kept}) : parameters_;
+    if (s.fp8.any()) fp8_weights_ = arena_.Take("fp8 parameters", DType::kU8, {layout_->fp8_weights.bytes()});
     if (s.training) gradients_ = arena_.Take("gradients", DType::kF32, {layout_->kept_gradients()});
     if (s.shard.parameters) parameter_windows_ = arena_.Take("windows on parameters", s.dtype, {window});
     if (s.shard.gradients) gradient_windows_ = arena_.Take("windows on gradients", DType::kF32, {window});
@@ -125,10 +133,12 @@ class PlannedModel : public Model {
                                 .shape = s,
                                 .table = layout_->table,
                                 .plan = layout_->activations,
+                                .fp8_weights = layout_->fp8_weights,
                                 .parameters = ReadBuffer(),
                                 .gradients = WrittenBuffer(),
                                 .angles = angles_,
-                                .activations = activations_.ptr});
+                                .activations = activations_.ptr,
+                                .fp8 = fp8_weights_.ptr});
   }
 
   // What stands between the parameters in the flat buffer stays zero for ever.
@@ -166,14 +176,18 @@ class PlannedModel : public Model {
   }
 
   void RefreshWorkingParameters() override {
+    WorkingParametersWritten();
     if (!layout_->works_on_copy()) return;
     Context ctx = backend_->MakeContext();
     ctx.Run(Cast{.x = parameters_, .y = working_});
   }
 
+  void WorkingParametersWritten() override { fp8_is_old_ = shape().fp8.any(); }
+
   absl::Status Evaluate(const ModelInput& input, float* losses, int32_t* greedy) override {
     INGOT_ASSIGN_OR_RETURN(const NetworkInput in, OnDevice(input));
     Context ctx = backend_->MakeContext(scratch_);
+    RoundWeights(ctx);
     network_->Forward(ctx, in);
     LmHeadCrossEntropy head = LossesOp();
     if (greedy != nullptr) head.greedy = greedy_;
@@ -201,8 +215,15 @@ class PlannedModel : public Model {
  private:
   int64_t rows() const { return shape().B * shape().T; }
   LmHeadCrossEntropy LossesOp() const {
-    return {
-        .x = network_->rows(), .w = network_->head(), .targets = Reshaped(input_.targets, {rows()}), .losses = losses_};
+    return {.x = network_->rows(),
+            .w = network_->head(),
+            .targets = Reshaped(input_.targets, {rows()}),
+            .losses = losses_,
+            .w8 = network_->fp8_head()};
+  }
+  // Once for each update of the parameters, outside of a graph.
+  void RoundWeights(Context& ctx) {
+    if (std::exchange(fp8_is_old_, false)) network_->RoundWeights(ctx);
   }
   absl::Status HooksStatus() const { return hooks_ == nullptr ? absl::OkStatus() : hooks_->status(); }
   FlatBuffer ReadBuffer() const {
@@ -231,6 +252,8 @@ class PlannedModel : public Model {
       ctx.Run(head);
       network_->Backward(ctx, in);
     };
+    Context ctx = backend_->MakeContext();
+    RoundWeights(ctx);
     if (!shape().cuda_graph) {
       enqueue();
       return HooksStatus();
@@ -262,15 +285,33 @@ class PlannedModel : public Model {
   std::unique_ptr<const Layout> layout_;  // the network refers to it
   std::shared_ptr<const Backend> backend_;
   Arena arena_;
-  Tensor parameters_, working_, gradients_, parameter_windows_, gradient_windows_, activations_, angles_, losses_,
-      greedy_, scratch_;
+  Tensor parameters_, working_, fp8_weights_, gradients_, parameter_windows_, gradient_windows_, activations_, angles_,
+      losses_, greedy_, scratch_;
   ModelInput input_;  // on the device
   std::vector<float> host_losses_;
   std::unique_ptr<Network> network_;
   LayerHooks* hooks_ = nullptr;
+  bool fp8_is_old_ = false;  // fp8_weights_ are of earlier parameters
   Told told_;
   cuda::RepeatedWork micro_step_;
 };
+
+void CheckFp8(const ModelDims& dims, const RunShape& shape, std::vector<std::string>& problems) {
+  const std::pair<const char*, int64_t> sizes[] = {
+      {"channels", dims.C},
+      {"heads * head width", dims.H * dims.D},
+      {"(heads + 2 * kv heads) * head width", (dims.H + 2 * dims.K) * dims.D},
+      {"feed-forward width", dims.F},
+      {"tokens of a micro-batch", shape.B * shape.T}};
+  for (const auto& [name, size] : sizes) {
+    if (size % 16 != 0) {
+      problems.push_back(absl::StrCat(name, ": expected a multiple of 16 with products of 8 bits, found ", size));
+    }
+  }
+  if (shape.shard.parameters) {
+    problems.push_back("products of 8 bits: expected all parameters in each process, found a shard of them");
+  }
+}
 
 absl::Status CheckShape(const ModelDims& dims, const RunShape& shape) {
   std::vector<std::string> problems = Problems(dims);
@@ -285,6 +326,7 @@ absl::Status CheckShape(const ModelDims& dims, const RunShape& shape) {
   if (shape.device == Device::kCpu && shape.cuda_graph) {
     problems.push_back("CUDA graph: expected none on the CPU, found one");
   }
+  if (shape.fp8.any()) CheckFp8(dims, shape, problems);
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
 }
@@ -319,6 +361,9 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Create(const ModelDims& dims, cons
   auto layout = std::make_unique<const Layout>(dims, shape);
   const MemoryPlan plan = layout->Plan();
   INGOT_ASSIGN_OR_RETURN(std::shared_ptr<const Backend> backend, Backend::Create(shape.device));
+  if (shape.fp8.any() && shape.device == Device::kCuda && cuda::WhyNoFp8()[0] != '\0') {
+    return absl::FailedPreconditionError(absl::StrCat(cuda::WhyNoFp8(), "; precision.compute=bf16 does without"));
+  }
   INGOT_ASSIGN_OR_RETURN(Arena arena, backend->CreateArena("model", plan.total()));
   auto model = std::make_unique<PlannedModel>(std::move(layout), std::move(backend), std::move(arena));
   INGOT_RETURN_IF_ERROR(model->FillConstants());

@@ -2,7 +2,8 @@
 // asks for it.
 #include <vector>
 
-#include "kernels/cuda/gemm_fp8.h"
+#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/gemm_fp8_sm90.h"
 #include "kernels/cuda/widened_product_emulator.h"
 #include "kernels/emulator/stream.h"
 #include "kernels/fp8_matrix.h"
@@ -36,6 +37,7 @@ void Compute(const GemmFp8& gemm) {
 const char* WhyNoFp8() { return ""; }
 
 void RunGemmFp8(const GemmFp8& gemm, void* stream) {
+  if (PrefersGemmSm90()) return RunGemmFp8Sm90(gemm, stream);
   gemm.Check();
   emulator::Enqueue(stream, [gemm] { Compute(gemm); });
 }

@@ -86,6 +86,19 @@ struct Fp8GemmData {
     CudaMemory::Finish(absl::OkStatus());
     return c.Values();
   }
+  // As the emulator adds: a block's products one after another, then scaled.
+  float InOrder(int64_t m, int64_t n) const {
+    float value = 0;
+    for (int64_t block = 0; block < shape.K; block += Fp8Matrix::kBlock) {
+      float sum = 0;
+      for (int64_t k = block; k < std::min(shape.K, block + Fp8Matrix::kBlock); ++k)
+        sum += a.Value(m, k) * b.Value(n, k);
+      value += a.Scale(m, block) * b.Scale(n, block) * sum;
+    }
+    if (shape.beta != 0) value += c.values[m * shape.N + n];
+    if (shape.bias) value += bias.values[n];
+    return shape.out == DType::kBf16 ? ToFloat(ToBf16(value)) : value;
+  }
   Fp8GemmShape shape;
   Fp8DeviceOperand a, b;
   DeviceMatrix bias, c;

@@ -57,8 +57,39 @@ TEST_P(GemmFp8, IsTheProduct) {
   ExpectProduct(data, data.Run());
 }
 
+// The kernel for sm_90a. On the emulator to the last bit: 128 products in the order of k, then scaled and added.
+TEST_P(GemmFp8, OfSm90IsTheProduct) {
+  if (!CanRunSm90()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  const OnSm90 device;
+  const Fp8GemmData data(GetParam());
+  const Floats found = data.Run();
+  ExpectProduct(data, found);
+  if (!cuda::IsEmulated()) return;
+  for (int64_t m = 0; m < data.shape.M; ++m) {
+    for (int64_t n = 0; n < data.shape.N; ++n) ASSERT_EQ(found[m * data.shape.N + n], data.InOrder(m, n)) << m << n;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmFp8, testing::ValuesIn(Fp8GemmShapes()),
                          [](const auto& shape) { return shape.param.Name(); });
+
+// A block that is not finite spoils the elements that it reaches, and no others.
+TEST(GemmFp8Support, ScaleThatIsNoNumberReachesItsBlock) {
+  if (!CanRunSm90()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  const OnSm90 device;
+  Fp8GemmData data({130, 140, 144, DType::kE4m3, DType::kE4m3, DType::kF32, 0, false});
+  std::fill(data.b.scales.begin(), data.b.scales.end(), 1.0f);
+  data.b.scales[data.b.turned ? 1 : data.b.blocks_k] = std::nanf("");  // of rows from 128 on, or of terms from 128 on
+  data.b.scale_memory.CopyFrom(reinterpret_cast<const char*>(data.b.scales.data()));
+  const Floats found = data.Run();
+  for (int64_t i = 0; i < 130 * 140; ++i) ASSERT_EQ(std::isnan(found[i]), i % 140 >= 128) << i;
+}
+
+TEST(GemmFp8Support, NothingToCompute) {
+  if (!CanRunSm90()) GTEST_SKIP() << "needs a GPU of compute capability 9.0, or the emulator";
+  const OnSm90 device;
+  EXPECT_TRUE(Fp8GemmData({0, 8, 16, DType::kE4m3, DType::kE4m3, DType::kF32, 0, false}).Run().empty());
+}
 
 TEST(GemmFp8Support, RefusesWhatItCannotCompute) {
   if (CudaBackends().empty()) GTEST_SKIP() << "no device";

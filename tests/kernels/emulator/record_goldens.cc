@@ -152,6 +152,22 @@ bool RecordWgmma(const std::string& path, bool fractions) {
   return file.good();
 }
 
+// N and types, and all registers of d, of tiles in the 128-byte pattern.
+bool RecordFp8Wgmma(const std::string& path, bool fractions) {
+  std::ofstream file(path);
+  file << "n,a_type,b_type,d\n";
+  for (const int N : {64, 128, 256}) {
+    for (const DType a_type : {DType::kE4m3, DType::kE5m2}) {
+      for (const DType b_type : {DType::kE4m3, DType::kE5m2}) {
+        const std::vector<float> d = RunWgmma(Fp8WgmmaData({N, a_type, b_type, "SW128", fractions}).run);
+        file << N << ',' << Name(a_type) << ',' << Name(b_type) << ','
+             << Text(Floats(static_cast<int>(d.size()), [&](int i) { return d[static_cast<size_t>(i)]; })) << '\n';
+      }
+    }
+  }
+  return file.good();
+}
+
 // The swizzle, where the box begins, and the image of it in shared memory.
 bool RecordTensorLoad(const std::string& path) {
   std::ofstream file(path);
@@ -185,6 +201,7 @@ bool RecordSm90(const std::string& folder) {
     return true;
   }
   return RecordWgmma(folder + "/wgmma.csv", false) && RecordWgmma(folder + "/wgmma_rounding.csv", true) &&
+         RecordFp8Wgmma(folder + "/wgmma_fp8.csv", false) && RecordFp8Wgmma(folder + "/wgmma_fp8_rounding.csv", true) &&
          RecordTensorLoad(folder + "/tensor_load.csv") && RecordParity(folder + "/mbarrier_parity.csv");
 }
 
