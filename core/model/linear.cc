@@ -6,6 +6,13 @@
 
 namespace ingot {
 
+namespace {
+
+// What backward reads of it; the rows of an activation have lost their place to others by then.
+Fp8Matrix ForBackward(const Fp8Matrix& x) { return {.columns = x.columns, .scales = x.scales}; }
+
+}  // namespace
+
 void Round(Context& ctx, const Operand& operand) {
   if (!operand.fp8.absent()) ctx.Run(QuantizeFp8{.x = operand.values, .y = operand.fp8});
 }
@@ -20,8 +27,8 @@ void LinearBackward::Run(Context& ctx) const {
     return ctx.Run(MatmulBackward{.dy = dy.values, .x = x.values, .w = w.values, .dx = dx, .dw = dw, .dbias = dbias});
   }
   ctx.Run(MatmulFp8Backward{.dy = dy.fp8,
-                            .x = x.fp8,
-                            .w = w.fp8,
+                            .x = ForBackward(x.fp8),
+                            .w = ForBackward(w.fp8),
                             .dx = dx,
                             .dw = dw,
                             .dy_values = dbias.absent() ? Tensor() : dy.values,
