@@ -9,7 +9,7 @@
 #   ops           every op against the reference at odd shapes, and against the CPU's at real ones
 #   sanitizer     compute-sanitizer memcheck and racecheck over the tests of the ops
 #   curve         200 steps of training, its loss beside the CPU's
-#   kernels       each op's speed as a share of a copy and of a product of the same run
+#   kernels       each op's speed as a share of a copy and of a product of the same run, products of fp8 beside bf16's
 #   steps         whole steps of 524,288 tokens: GPT-2 124M, Qwen2.5 0.5B and 1.5B, the latter in fp8 too
 #   pytorch       a compiled PyTorch step of the same shapes
 #

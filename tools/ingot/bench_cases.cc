@@ -7,6 +7,7 @@
 #include "kernels/add.h"
 #include "kernels/attention.h"
 #include "kernels/cached_attention.h"
+#include "kernels/cuda/gemm_fp8.h"
 #include "kernels/embedding.h"
 #include "kernels/fill.h"
 #include "kernels/gelu.h"
@@ -14,7 +15,9 @@
 #include "kernels/gradient_norm.h"
 #include "kernels/lm_head_cross_entropy.h"
 #include "kernels/matmul.h"
+#include "kernels/matmul_fp8.h"
 #include "kernels/qkv_rope.h"
+#include "kernels/quantize_fp8.h"
 #include "kernels/residual_layernorm.h"
 #include "kernels/residual_rmsnorm.h"
 #include "kernels/swiglu.h"
@@ -161,6 +164,27 @@ class Cases {
           MatmulBackward{.dy = y, .x = x, .w = w, .dx = a.Scalars({R, I}), .dw = a.F32({O, I}), .dbias = a.F32({O})});
     Visit(a, Shape({1, I, O}), OpKind::kProduct,
           MatmulForward{.x = a.Scalars({1, I}), .w = w, .bias = bias, .y = a.Scalars({1, O})});
+    MatmulFp8(I, O);
+  }
+
+  // The same layer on operands of fp8, and what rounds an operand that no other op has rounded.
+  void MatmulFp8(int64_t I, int64_t O) {
+    const bool on_cuda = backend_ != nullptr && device_ == Device::kCuda;
+    if (on_cuda && *cuda::WhyNoFp8() != '\0') return;
+    BenchMemory a = Group();
+    const int64_t R = m_.R();
+    const Fp8Matrix x = a.Fp8(DType::kE4m3, R, I), w = a.Fp8(DType::kE4m3, O, I), dy = a.Fp8(DType::kE5m2, R, O);
+    const Tensor y = a.Scalars({R, O}), dx = a.Scalars({R, I});
+    Visit(a, Shape({R, I, O}), OpKind::kFp8Product, MatmulFp8Forward{.x = x, .w = w, .bias = a.Scalars({O}), .y = y});
+    Visit(a, Shape({R, I, O}), OpKind::kFp8Product,
+          MatmulFp8Backward{.dy = dy,
+                            .x = x,
+                            .w = w,
+                            .dx = dx,
+                            .dw = a.F32({O, I}),
+                            .dy_values = a.Scalars({R, O}),
+                            .dbias = a.F32({O})});
+    Visit(a, Shape({R, I}), OpKind::kMemory, QuantizeFp8{.x = dx, .y = x});
   }
 
   void GeluMatmul() {

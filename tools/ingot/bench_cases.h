@@ -19,7 +19,7 @@ struct BenchModel {
 };
 
 // What limits an op on a GPU.
-enum class OpKind { kMemory, kProduct, kAttention, kAttentionBackward, kHead };
+enum class OpKind { kMemory, kProduct, kFp8Product, kAttention, kAttentionBackward, kHead };
 
 struct KernelCase {
   std::string model, op, shape;

@@ -28,6 +28,12 @@ absl::StatusOr<Values> ValuesOf(const Backend& backend, const Tensor& t) {
       case DType::kBf16:
         values[i] = static_cast<double>(ToFloat(reinterpret_cast<const Bf16*>(bytes.data())[i]));
         break;
+      case DType::kE4m3:
+        values[i] = static_cast<double>(ToFloat(reinterpret_cast<const E4m3*>(bytes.data())[i]));
+        break;
+      case DType::kE5m2:
+        values[i] = static_cast<double>(ToFloat(reinterpret_cast<const E5m2*>(bytes.data())[i]));
+        break;
       case DType::kF64:
         values[i] = reinterpret_cast<const double*>(bytes.data())[i];
         break;
