@@ -25,6 +25,15 @@ namespace {
 
 bool HasAngles(const ModelDims& dims) { return dims.architecture == Architecture::kLlama; }
 
+LmHeadCrossEntropy HeadOf(const Network& network, const Tensor& targets, const Tensor& losses) {
+  const Fp8Matrix w8 = network.fp8_head();
+  return {.x = network.rows(),
+          .w = w8.absent() ? network.head() : Tensor(),
+          .targets = targets,
+          .losses = losses,
+          .w8 = w8};
+}
+
 // The largest scratch that an op of a forward and backward asks for: the same code, run on null pointers.
 int64_t ScratchBytes(const ModelDims& dims, const RunShape& shape, const ParameterTable& table,
                      const ActivationPlan& plan, const Fp8Weights& fp8_weights) {
@@ -45,14 +54,11 @@ int64_t ScratchBytes(const ModelDims& dims, const RunShape& shape, const Paramet
   const NetworkInput input = {.tokens = ids, .positions = ids, .document_start = ids};
   network->Forward(ctx, input);
   const Tensor targets(nullptr, DType::kI32, {R}), losses(nullptr, DType::kF32, {R});
-  ctx.Run(LmHeadCrossEntropy{.x = network->rows(),
-                             .w = network->head(),
-                             .targets = targets,
-                             .losses = losses,
-                             .greedy = targets,
-                             .dx = network->dx(),
-                             .dw = network->dhead(),
-                             .w8 = network->fp8_head()});
+  LmHeadCrossEntropy head = HeadOf(*network, targets, losses);
+  head.greedy = targets;
+  head.dx = network->dx();
+  head.dw = network->dhead();
+  ctx.Run(head);
   if (shape.training) network->Backward(ctx, input);
   return most;
 }
@@ -214,13 +220,7 @@ class PlannedModel : public Model {
 
  private:
   int64_t rows() const { return shape().B * shape().T; }
-  LmHeadCrossEntropy LossesOp() const {
-    return {.x = network_->rows(),
-            .w = network_->head(),
-            .targets = Reshaped(input_.targets, {rows()}),
-            .losses = losses_,
-            .w8 = network_->fp8_head()};
-  }
+  LmHeadCrossEntropy LossesOp() const { return HeadOf(*network_, Reshaped(input_.targets, {rows()}), losses_); }
   // Once for each update of the parameters, outside of a graph.
   void RoundWeights(Context& ctx) {
     if (std::exchange(fp8_is_old_, false)) network_->RoundWeights(ctx);
