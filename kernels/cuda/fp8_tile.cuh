@@ -155,23 +155,25 @@ __global__ void __launch_bounds__(kFp8Threads, 2) Fp8TileKernel(const Source sou
 }
 
 // y = the source's elements. packs: all rows that the source reads begin at multiples of 16 bytes, and its columns come in 8.
-template <typename Source>
-void LaunchFp8Tiles(const Source& source, bool packs, const Fp8Matrix& y, void* stream) {
+template <typename Fp8, typename Source>
+void LaunchFp8TilesAs(const Source& source, bool packs, const Fp8Matrix& y, void* stream) {
   const int64_t R = y.R(), C = y.C();
   if (R == 0 || C == 0) return;
   const LaunchConfig config = {.grid = Blocks(Fp8Matrix::Blocks(C), Fp8Matrix::Blocks(R)),
                                .block = Blocks(kFp8Threads),
                                .shared = sizeof(Fp8TileShared),
                                .stream = stream};
-  DispatchFp8(y.dtype(), [&]<typename Fp8>() {
-    const Fp8Out<Fp8> out = {.rows = reinterpret_cast<uint8_t*>(y.rows.data<Fp8>()),
-                             .columns = reinterpret_cast<uint8_t*>(y.columns.data<Fp8>()),
-                             .scales = y.scales.data<float>(),
-                             .R = R,
-                             .C = C};
-    if (packs) return Launch(Fp8TileKernel<Fp8, true, Source>, config, source, out);
-    Launch(Fp8TileKernel<Fp8, false, Source>, config, source, out);
-  });
+  const Fp8Out<Fp8> out = {.rows = reinterpret_cast<uint8_t*>(y.rows.data<Fp8>()),
+                           .columns = reinterpret_cast<uint8_t*>(y.columns.data<Fp8>()),
+                           .scales = y.scales.data<float>(),
+                           .R = R,
+                           .C = C};
+  if (packs) return Launch(Fp8TileKernel<Fp8, true, Source>, config, source, out);
+  Launch(Fp8TileKernel<Fp8, false, Source>, config, source, out);
+}
+template <typename Source>
+void LaunchFp8Tiles(const Source& source, bool packs, const Fp8Matrix& y, void* stream) {
+  DispatchFp8(y.dtype(), [&]<typename Fp8>() { LaunchFp8TilesAs<Fp8>(source, packs, y, stream); });
 }
 
 // Whether a source may give its elements in packs: its rows, of `width` elements, and these tensors allow it.

@@ -50,6 +50,15 @@ struct Fp8Data {
   Floats scales;
 };
 
+// By the CPU's QuantizeFp8.
+template <typename Fp8>
+Fp8Data<Fp8> Quantized(Floats x, int64_t R, int64_t C) {
+  const OnBackend on(kCpuF32);
+  Fp8Data<Fp8> y(R, C);
+  RunOp(QuantizeFp8{.x = View(x, {R, C}), .y = y.View()});
+  return y;
+}
+
 // run(y, y8) runs an op whose output of R x C is y, and y8 rounded to fp8: each alone, and both at once, and QuantizeFp8 of
 // the one is the other, to the last bit.
 template <typename Fp8>

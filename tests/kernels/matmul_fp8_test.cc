@@ -8,14 +8,6 @@
 namespace ingot {
 namespace {
 
-template <typename Fp8>
-Fp8Data<Fp8> Quantized(Floats x, int64_t R, int64_t C) {
-  const OnBackend on(kCpuF32);
-  Fp8Data<Fp8> y(R, C);
-  RunOp(QuantizeFp8{.x = View(x, {R, C}), .y = y.View()});
-  return y;
-}
-
 // Operands whose blocks have different scales; dy is of e5m2.
 struct Data {
   Data(int64_t R_, int64_t I_, int64_t O_)
