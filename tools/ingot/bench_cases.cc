@@ -178,7 +178,7 @@ class Cases {
     if (!HasFp8()) return;
     BenchMemory a = Group();
     const int64_t R = m_.R();
-    const Fp8Matrix x = a.Fp8(DType::kE4m3, R, I), w = a.Fp8(DType::kE4m3, O, I), dy = a.Fp8(DType::kE5m2, R, O);
+    const Fp8Matrix x = a.Fp8(DType::kE4m3, R, I), w = a.Fp8(DType::kE4m3, O, I), dy = a.Fp8(DType::kE4m3, R, O);
     const Tensor y = a.Scalars({R, O}), dx = a.Scalars({R, I});
     Visit(a, Shape({R, I, O}), OpKind::kFp8Product, MatmulFp8Forward{.x = x, .w = w, .bias = a.Scalars({O}), .y = y});
     Visit(a, Shape({R, I, O}), OpKind::kFp8Product,
