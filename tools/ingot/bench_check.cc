@@ -67,7 +67,7 @@ absl::StatusOr<std::vector<Outcome>> RunGroup(const BenchModel& model, int group
                                               const std::string& filter) {
   std::vector<Outcome> outcomes;
   const auto visit = [&](const KernelCase& k) -> absl::Status {
-    if ((k.model + " " + k.op).find(filter) == std::string::npos) return absl::OkStatus();
+    if (!k.compared || (k.model + " " + k.op).find(filter) == std::string::npos) return absl::OkStatus();
     BenchMemory scratch(&backend, DType::kF32);
     Context context = backend.MakeContext(scratch.Bytes(k.scratch_bytes));
     INGOT_RETURN_IF_ERROR(scratch.status());

@@ -61,7 +61,7 @@ Json Measured(const KernelCase& k, double seconds, const Roofs& roofs) {
 // The head's kernels follow one another, so that their times add up; other ops overlap bytes and arithmetic.
 Json Predicted(const KernelCase& k, const Options& options) {
   double flops = options.products;
-  if (k.kind == OpKind::kFp8Product) flops = options.fp8_products;
+  if (k.kind == OpKind::kFp8Product || k.kind == OpKind::kFp8Head) flops = options.fp8_products;
   if (k.kind == OpKind::kAttention) flops = options.attention;
   if (k.kind == OpKind::kAttentionBackward) flops = options.attention_backward;
   const double arithmetic = k.work.flops / (flops * 1e12), memory = k.work.bytes / (options.copy * 1e12);
