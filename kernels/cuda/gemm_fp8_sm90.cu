@@ -153,11 +153,6 @@ void LaunchGemm(const GemmFp8& gemm, void* stream) {
   LaunchTiles<Storage<kTileN>>(GemmFp8Kernel<A, B, kTileN, Out>, TilesOf<kTileN>(gemm.M(), gemm.N()), args, stream);
 }
 
-template <typename F>
-void DispatchFp8(DType dtype, const F& f) {
-  dtype == DType::kE4m3 ? f.template operator()<E4m3>() : f.template operator()<E5m2>();
-}
-
 }  // namespace
 
 void RunGemmFp8Sm90(const GemmFp8& gemm, void* stream) {
