@@ -76,8 +76,7 @@ TEST(Config, AllMistakesAreNamedAtOnce) {
       "}\n"
       "training { steps: -1 micro_batch: 3 tokens_per_step: 1000 }\n"
       "optimizer { beta1: 1 }\n",
-      {"schedule.kind=cosin", "optimiser.learning_rate=1", "checkpoint.keep_last=0",
-       "checkpoint.shard_bytes=1000"});
+      {"schedule.kind=cosin", "optimiser.learning_rate=1", "checkpoint.keep_last=0", "checkpoint.shard_bytes=1000"});
   EXPECT_THAT(error, HasSubstr("c.textproto:2:"));
   EXPECT_THAT(error, HasSubstr("did you mean \"layers\"?"));
   EXPECT_THAT(error, HasSubstr("c.textproto:3:11"));
@@ -158,9 +157,9 @@ TEST(Config, ResolvedTextSaysEverythingAndReadsBack) {
 
 TEST(Config, ResumeAllowsLengthsAndIntervalsOnly) {
   RunConfig stored, now;
-  for (const char* setting : {"training.steps=5", "validation.every=3", "validation.tokens=7", "checkpoint.every=9",
-                              "checkpoint.keep_last=5", "checkpoint.keep_every=2", "checkpoint.shard_bytes=4096",
-                              "data.path=elsewhere"}) {
+  for (const char* setting :
+       {"training.steps=5", "validation.every=3", "validation.tokens=7", "checkpoint.every=9", "checkpoint.keep_last=5",
+        "checkpoint.keep_every=2", "checkpoint.shard_bytes=4096", "data.path=elsewhere"}) {
     ASSERT_TRUE(ApplySetting(now, setting).ok());
   }
   EXPECT_THAT(ResumeDifferences(stored, now), IsEmpty());
