@@ -409,7 +409,9 @@ void Server::Timers() {
 
 void Server::RoundTimers(const std::string& name, Round& round) {
   const Clock::time_point now = Clock::now();
-  const bool late = now - round.begun > round.limit, tells = now - round.told > options_.deadlines.missing_line;
+  // What may take hours is no news after seconds.
+  const Milliseconds line = std::max(options_.deadlines.missing_line, round.limit / 60);
+  const bool late = now - round.begun > round.limit, tells = now - round.told > line;
   if (verdict_.has_value() || (!late && !tells)) return;
   std::vector<int64_t> absent, behind;
   for (int64_t rank = 0; rank < options_.size; ++rank) {

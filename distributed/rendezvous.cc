@@ -262,8 +262,13 @@ absl::Status ControlPlane::Connect(const RendezvousOptions& options) {
 }
 
 absl::StatusOr<std::vector<std::string>> ControlPlane::Gather(const std::string& name, const std::string& blob) {
+  return Gather(name, blob, deadlines_.gather);
+}
+
+absl::StatusOr<std::vector<std::string>> ControlPlane::Gather(const std::string& name, const std::string& blob,
+                                                              std::chrono::milliseconds limit) {
   if (client_ == nullptr) return std::vector<std::string>{blob};
-  return client_->Gather(name, blob, deadlines_.gather);
+  return client_->Gather(name, blob, limit);
 }
 
 absl::Status ControlPlane::Compare(const std::vector<ComparedField>& fields) {

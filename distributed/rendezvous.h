@@ -43,6 +43,8 @@ class ControlPlane {
 
   // As in ControlClient.
   absl::StatusOr<std::vector<std::string>> Gather(const std::string& name, const std::string& blob);
+  absl::StatusOr<std::vector<std::string>> Gather(const std::string& name, const std::string& blob,
+                                                  std::chrono::milliseconds limit);
   absl::Status Compare(const std::vector<ComparedField>& fields);
   absl::Status Put(const std::string& key, const std::string& value);
   absl::StatusOr<std::string> Get(const std::string& key);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -17,6 +18,8 @@
 #include "core/base/status_macros.h"
 #include "core/training/checkpoint_files.h"
 #include "core/training/manifest.h"
+#include "distributed/exit_codes.h"
+#include "distributed/wire.h"
 
 namespace ingot {
 namespace {
@@ -92,30 +95,129 @@ absl::Status Explained(const absl::Status& status, const CheckpointContents& con
       "checkpoint.keep_last for the next run (", absl::string_view(status.message()), ")"));
 }
 
+absl::StatusOr<FileRecords> WriteOwnFiles(const std::string& temporary, const CheckpointContents& contents,
+                                          const CheckpointRanks& ranks) {
+  if (!ranks.first()) INGOT_RETURN_IF_ERROR(AwaitCheckpointDirectory(temporary));
+  return WriteCheckpointFiles(temporary, contents, ranks.rank(), ranks.size());
+}
+
+// Collective: the manifest of what all ranks have written, or the error of the lowest one that has one. On the wire: a
+// rank's status, and the records of its tensors' files in the order of FilesOf(). Of the other files rank 0 knows.
+absl::StatusOr<Manifest> TellRecords(const std::string& what, const absl::StatusOr<FileRecords>& mine,
+                                     const CheckpointContents& contents, bool marked, const CheckpointRanks& ranks) {
+  WireWriter own;
+  WriteStatus(mine.status(), ranks.size(), own);
+  for (const CheckpointFile& file : FilesOf(contents, ranks.rank(), ranks.size())) {
+    if (mine.ok()) own.Number(mine->at(file.name).bytes).Number(mine->at(file.name).crc32c);
+  }
+  INGOT_ASSIGN_OR_RETURN(const std::vector<std::string> all, ranks.Tell(what, own.bytes()));
+  Manifest manifest{.step = contents.state.step, .marked = marked, .files = {}};
+  if (mine.ok()) manifest.files = *mine;
+  for (int64_t rank = 0; rank < ranks.size(); ++rank) {
+    WireReader reader(all[rank]);
+    const absl::Status status = ReadStatus(reader);
+    if (!status.ok()) return ranks.size() == 1 ? status : Annotate(status, absl::StrCat("rank ", rank, ": "));
+    for (const CheckpointFile& file : FilesOf(contents, rank, ranks.size())) {
+      FileRecord& record = manifest.files[file.name];
+      record.bytes = reader.Number();
+      record.crc32c = static_cast<uint32_t>(reader.Number());
+    }
+    if (!reader.done()) return absl::InternalError(absl::StrCat(what, ": rank ", rank, " tells of other files"));
+  }
+  return manifest;
+}
+
+// The files of a checkpoint that `ranks.rank()` reads to verify it; the first of them that does not hold, by its place
+// in the manifest, and why.
+std::pair<uint64_t, absl::Status> VerifyShare(const std::string& path, const CheckpointRanks& ranks) {
+  const absl::StatusOr<Manifest> manifest = ReadCheckpointListing(path);
+  if (!manifest.ok()) return {0, manifest.status()};
+  std::vector<int64_t> bytes;
+  for (const auto& file : manifest->files) bytes.push_back(static_cast<int64_t>(file.second.bytes));
+  const std::vector<int64_t> readers = DealInOrder(bytes, ranks.size());
+  uint64_t i = 0;
+  for (const auto& [name, record] : manifest->files) {
+    if (readers[i++] != ranks.rank()) continue;
+    const absl::Status status = CheckContentsOf(name, record, path);
+    if (!status.ok()) return {i, status};
+  }
+  return {0, absl::OkStatus()};
+}
+
+// Collective: why the checkpoint is not whole, the same for any number of ranks; empty if it is.
+absl::StatusOr<std::string> VerifyTogether(const std::string& path, const CheckpointRanks& ranks) {
+  if (!ranks.first()) INGOT_RETURN_IF_ERROR(AwaitCheckpointDirectory(path));
+  const auto [place, status] = VerifyShare(path, ranks);
+  WireWriter own;
+  own.Number(place);
+  WriteStatus(status, ranks.size(), own);
+  INGOT_ASSIGN_OR_RETURN(const std::vector<std::string> all,
+                         ranks.Tell(absl::StrCat("reading ", BaseName(path)), own.bytes()));
+  std::optional<std::pair<uint64_t, std::string>> first;
+  for (const std::string& bytes : all) {
+    WireReader reader(bytes);
+    const uint64_t its = reader.Number();
+    const absl::Status told = ReadStatus(reader);
+    if (!told.ok() && (!first.has_value() || its < first->first)) first = {its, std::string(told.message())};
+  }
+  return first.has_value() ? first->second : std::string();
+}
+
 }  // namespace
 
 CheckpointStore::CheckpointStore(std::string run_directory, int64_t keep_last, int64_t keep_every,
-                                 int64_t keep_newest_of)
+                                 int64_t keep_newest_of, CheckpointRanks ranks)
     : run_directory_(std::move(run_directory)),
       keep_last_(keep_last),
       keep_every_(keep_every),
-      keep_newest_of_(keep_newest_of) {
+      keep_newest_of_(keep_newest_of),
+      ranks_(ranks) {
   INGOT_CHECK(keep_last >= 1 && keep_every >= 0, "keep_last %lld, keep_every %lld", static_cast<long long>(keep_last),
               static_cast<long long>(keep_every));
 }
 
 absl::Status CheckpointStore::Save(const CheckpointContents& contents, bool marked) {
+  const std::string what = absl::StrCat("the save of step ", contents.state.step);
+  const absl::StatusOr<std::string> begun = ranks_.first() ? Begin(contents.state.step) : std::string();
+  const absl::StatusOr<std::string> name = ranks_.FromFirst(what + ", its directory", begun);
+  if (ExitCodeOf(name.status()) != 1) return name.status();  // the control plane's
+  if (!name.ok()) return Explained(name.status(), contents, run_directory_);
+  const std::string temporary = JoinPath(CheckpointsOf(run_directory_), *name);
+  const absl::StatusOr<FileRecords> mine = WriteOwnFiles(temporary, contents, ranks_);
+  const absl::StatusOr<Manifest> manifest = TellRecords(what + ", its files", mine, contents, marked, ranks_);
+  const absl::Status ended = ranks_.first() ? End(contents, temporary, manifest) : absl::OkStatus();
+  if (ExitCodeOf(manifest.status()) != 1) return manifest.status();  // nobody is there to be told
+  return ranks_.FromFirst(what + ", its end", ended);
+}
+
+// Rank 0: makes the temporary directory; its name.
+absl::StatusOr<std::string> CheckpointStore::Begin(int64_t step) {
   const std::string directory = CheckpointsOf(run_directory_);
-  const std::string name = StepName(contents.state.step);
-  const std::string temporary = JoinPath(directory, kTemporaryPrefix + name);
   INGOT_RETURN_IF_ERROR(CreateDirectories(directory));
   INGOT_RETURN_IF_ERROR(SyncDirectory(run_directory_));
   RemoveLeftovers(directory);
-  const auto write = [&]() -> absl::Status {
-    INGOT_ASSIGN_OR_RETURN(const Manifest manifest, WriteCheckpointFiles(temporary, contents, marked));
-    return Commit(temporary, manifest, JoinPath(directory, name));
+  // Another name if this process saves the step again: what a network's file system remembers of the first on another
+  // machine may by now be the committed directory.
+  const int64_t again = begun_[step]++;
+  const std::string name =
+      absl::StrCat(kTemporaryPrefix, StepName(step), again == 0 ? "" : absl::StrCat("-", again + 1));
+  if (const absl::Status made = MakeCheckpointDirectory(JoinPath(directory, name)); !made.ok()) {
+    RemoveRecursively(JoinPath(directory, name)).IgnoreError();
+    return made;
+  }
+  return name;
+}
+
+// Rank 0: all have written, or one has failed.
+absl::Status CheckpointStore::End(const CheckpointContents& contents, const std::string& temporary,
+                                  const absl::StatusOr<Manifest>& manifest) const {
+  const std::string directory = CheckpointsOf(run_directory_);
+  const auto commit = [&]() -> absl::Status {
+    INGOT_RETURN_IF_ERROR(manifest.status());
+    INGOT_RETURN_IF_ERROR(WriteCheckpointManifest(temporary, *manifest));
+    return Commit(temporary, *manifest, JoinPath(directory, StepName(contents.state.step)));
   };
-  if (const absl::Status status = write(); !status.ok()) {
+  if (const absl::Status status = commit(); !status.ok()) {
     RemoveRecursively(temporary).IgnoreError();
     return Explained(status, contents, directory);
   }
@@ -151,16 +253,35 @@ void CheckpointStore::CleanUp() const {
   if (DirectoryExists(directory)) RemoveLeftovers(directory);
 }
 
+// Rank 0: takes the newest of `steps` off whose manifest and sizes hold; its name, or nothing.
+absl::StatusOr<std::string> CheckpointStore::NextCandidate(std::map<int64_t, std::string>& steps, int64_t multiple_of,
+                                                           std::vector<std::string>& rejected) const {
+  while (!steps.empty()) {
+    const auto [step, path] = *steps.rbegin();
+    steps.erase(step);
+    if (step % multiple_of != 0) continue;
+    const absl::Status status = ReadCheckpointListing(path).status();
+    if (status.ok()) return BaseName(path);
+    rejected.push_back(absl::StrCat(path, ": ", absl::string_view(status.message())));
+  }
+  return std::string();
+}
+
 absl::StatusOr<std::optional<std::string>> CheckpointStore::NewestValid(std::vector<std::string>& rejected,
                                                                         int64_t multiple_of) const {
-  INGOT_ASSIGN_OR_RETURN(const auto steps, Steps(CheckpointsOf(run_directory_)));
-  for (auto it = steps.rbegin(); it != steps.rend(); ++it) {
-    if (it->first % multiple_of != 0) continue;
-    const absl::Status status = VerifyCheckpoint(it->second);
-    if (status.ok()) return it->second;
-    rejected.push_back(absl::StrCat(it->second, ": ", absl::string_view(status.message())));
+  const std::string directory = CheckpointsOf(run_directory_);
+  absl::StatusOr<std::map<int64_t, std::string>> steps = std::map<int64_t, std::string>();
+  if (ranks_.first()) steps = Steps(directory);
+  for (;;) {
+    const absl::StatusOr<std::string> candidate =
+        steps.ok() ? NextCandidate(*steps, multiple_of, rejected) : absl::StatusOr<std::string>(steps.status());
+    INGOT_ASSIGN_OR_RETURN(const std::string name, ranks_.FromFirst("the choice of a checkpoint", candidate));
+    if (name.empty()) return std::nullopt;
+    const std::string path = JoinPath(directory, name);
+    INGOT_ASSIGN_OR_RETURN(const std::string problem, VerifyTogether(path, ranks_));
+    if (problem.empty()) return path;
+    if (ranks_.first()) rejected.push_back(absl::StrCat(path, ": ", problem));
   }
-  return std::nullopt;
 }
 
 }  // namespace ingot

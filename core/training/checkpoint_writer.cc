@@ -2,30 +2,13 @@
 
 #include <pthread.h>
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "distributed/exit_codes.h"
 
 namespace ingot {
-
-int64_t CheckpointWriter::Bytes(int64_t copied, DType moments) {
-  return Arena::Aligned(copied * SizeOf(DType::kF32)) + 2 * Arena::Aligned(copied * SizeOf(moments));
-}
-
-absl::StatusOr<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Create(CheckpointStore store, Options options) {
-  std::unique_ptr<CheckpointWriter> writer(new CheckpointWriter(std::move(store), std::move(options)));
-  if (const int64_t copied = writer->options_.copied; copied > 0) {
-    const DType moments = writer->options_.moments;
-    INGOT_ASSIGN_OR_RETURN(writer->memory_, Arena::Create("checkpoint being written", Bytes(copied, moments)));
-    for (size_t i = 0; i < std::size(writer->copies_); ++i) {
-      writer->copies_[i] = writer->memory_->Take("copy", i == 0 ? DType::kF32 : moments, {copied});
-    }
-  }
-  return writer;
-}
 
 CheckpointWriter::CheckpointWriter(CheckpointStore store, Options options)
     : store_(std::move(store)), options_(std::move(options)) {
@@ -46,21 +29,10 @@ CheckpointWriter::~CheckpointWriter() {
 
 absl::Status CheckpointWriter::Save(const CheckpointContents& contents, bool marked) {
   INGOT_RETURN_IF_ERROR(Wait());
-  job_ = {.contents = memory_.has_value() ? Copied(contents) : contents, .marked = marked};
+  job_ = {.contents = contents, .marked = marked};
   judged_ = false;
   Write();
   return options_.background ? absl::OkStatus() : Judged();
-}
-
-CheckpointContents CheckpointWriter::Copied(const CheckpointContents& contents) {
-  CheckpointContents copy = contents;
-  Tensor* const flat[] = {&copy.parameters, &copy.optimizer.m, &copy.optimizer.v};
-  for (size_t i = 0; i < std::size(flat); ++i) {
-    INGOT_CHECK(ingot::Bytes(*flat[i]) == ingot::Bytes(copies_[i]), "another size than was planned");
-    std::memcpy(copies_[i].ptr, flat[i]->ptr, static_cast<size_t>(ingot::Bytes(copies_[i])));
-    *flat[i] = copies_[i];
-  }
-  return copy;
 }
 
 // Begins to write job_, or writes it.
@@ -102,6 +74,7 @@ absl::Status CheckpointWriter::Judged() {
     if (result_.ok()) failures_ = 0;
     return absl::OkStatus();
   }
+  if (ExitCodeOf(result_) != 1) return result_;  // the run is over: a rank is gone
   ++failures_;
   const std::string what = absl::StrCat("the checkpoint of step ", job_.contents.state.step,
                                         " was not saved: ", absl::string_view(result_.message()));

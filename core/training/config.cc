@@ -19,7 +19,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 // A run may go on with another value of these: they shape neither the model nor the stream of data.
-constexpr std::array<const char*, 23> kMayChange = {"training.steps",          "validation.every",
+constexpr std::array<const char*, 24> kMayChange = {"training.steps",          "validation.every",
                                                     "validation.tokens",       "checkpoint.every",
                                                     "checkpoint.keep_last",    "checkpoint.keep_every",
                                                     "training.deadline_scale", "checkpoint.background",
@@ -30,7 +30,7 @@ constexpr std::array<const char*, 23> kMayChange = {"training.steps",          "
                                                     "parallel.zero",           "parallel.compare_every",
                                                     "data.raw.input",          "data.raw.tokenizer",
                                                     "data.raw.cache",          "data.raw.threads",
-                                                    "training.cuda_graph"};
+                                                    "training.cuda_graph",     "checkpoint.shard_bytes"};
 constexpr int64_t kRawShuffleTokens = int64_t{1} << 24;
 
 // Protobuf's text format leaves defaults out; setting every field to its own value brings them in.

@@ -208,6 +208,7 @@ std::vector<std::string> ConfigProblems(const RunConfig& config, Device device) 
   check.Whole("checkpoint.keep_last", config.checkpoint().keep_last(), 1, kMaxSteps);
   check.Whole("checkpoint.max_failures", config.checkpoint().max_failures(), 0, 1'000'000);
   check.Whole("checkpoint.keep_every", config.checkpoint().keep_every(), 0, kMaxSteps);
+  check.Whole("checkpoint.shard_bytes", config.checkpoint().shard_bytes(), 1024, int64_t{1} << 50);
   CheckParallel(config.parallel(), check);
   return std::move(check.problems);
 }

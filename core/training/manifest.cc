@@ -118,16 +118,17 @@ absl::Status CheckSizes(const Manifest& manifest, const std::string& directory) 
   return absl::OkStatus();
 }
 
+absl::Status CheckContentsOf(const std::string& name, const FileRecord& record, const std::string& directory) {
+  const std::string path = JoinPath(directory, name);
+  INGOT_ASSIGN_OR_RETURN(const FileRecord found, RecordOf(path));
+  if (found.bytes == record.bytes && found.crc32c == record.crc32c) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(path, ": damaged: expected CRC32C ", Hex(record.crc32c), " by ",
+                                          kManifestName, ", found ", Hex(found.crc32c)));
+}
+
 absl::Status CheckContents(const Manifest& manifest, const std::string& directory) {
   INGOT_RETURN_IF_ERROR(CheckSizes(manifest, directory));  // cheap, before anything is read
-  for (const auto& [name, record] : manifest.files) {
-    const std::string path = JoinPath(directory, name);
-    INGOT_ASSIGN_OR_RETURN(const FileRecord found, RecordOf(path));
-    if (found.bytes != record.bytes || found.crc32c != record.crc32c) {
-      return absl::DataLossError(absl::StrCat(path, ": damaged: expected CRC32C ", Hex(record.crc32c), " by ",
-                                              kManifestName, ", found ", Hex(found.crc32c)));
-    }
-  }
+  for (const auto& [name, record] : manifest.files) INGOT_RETURN_IF_ERROR(CheckContentsOf(name, record, directory));
   return absl::OkStatus();
 }
 

@@ -29,8 +29,9 @@ absl::StatusOr<Manifest> ReadCheckpointManifest(const std::string& directory);
 // Reads the whole file.
 absl::StatusOr<FileRecord> RecordOf(const std::string& path);
 
-// Whether every file of the manifest is in `directory` with its size; with its checksum too.
+// Whether every file of the manifest is in `directory` with its size; with its checksum too; whether one is.
 absl::Status CheckSizes(const Manifest& manifest, const std::string& directory);
 absl::Status CheckContents(const Manifest& manifest, const std::string& directory);
+absl::Status CheckContentsOf(const std::string& name, const FileRecord& record, const std::string& directory);
 
 }  // namespace ingot

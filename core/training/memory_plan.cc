@@ -3,16 +3,19 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "core/training/checkpoint_writer.h"
 #include "core/training/data_parallel.h"
-#include "core/training/host_state.h"
 #include "core/training/optimizer.h"
 #include "core/training/raw_sources.h"
 
 namespace ingot {
 
-int64_t CopiedAtSave(const RunConfig& config, Device device, const ParameterTable& table) {
-  return config.checkpoint().background() && device == Device::kCpu ? table.flat_size : 0;
+HostState::Options SavedStateOf(const RunConfig& config) {
+  const CheckpointConfig& checkpoint = config.checkpoint();
+  const bool bf16 = checkpoint.weights_dtype() == CheckpointConfig::bf16;
+  return {.format = {.weights = bf16 ? DType::kBf16 : DType::kF32,
+                     .moments = MomentsOf(config),
+                     .shard_bytes = checkpoint.shard_bytes()},
+          .background = checkpoint.background()};
 }
 
 DType MomentsOf(const RunConfig& config) {
@@ -32,11 +35,10 @@ MemoryPlan PlanOf(const RunConfig& config, Device device, const ParallelPlan& pa
   for (MemoryEntry& entry : DataParallel::Memory(parallel, rank, table, device)) {
     plan.entries.push_back(std::move(entry));
   }
-  if (rank == 0)
-    add("checkpoint being written", CheckpointWriter::Bytes(CopiedAtSave(config, device, table), MomentsOf(config)));
   if (rank == 0 && HasRawDocuments(config.data())) add("raw documents", RawDocumentsBytes(config));
-  if (device == Device::kCpu)
-    add("state of all ranks", HostState::Bytes(device, table, shape.shard, rank, MomentsOf(config)));
+  if (device == Device::kCpu) {
+    add("checkpoint being written", HostState::Bytes(device, table, parallel, rank, SavedStateOf(config)));
+  }
   return plan;
 }
 

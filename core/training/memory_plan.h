@@ -4,6 +4,7 @@
 
 #include "core/model/model.h"
 #include "core/training/config.h"
+#include "core/training/host_state.h"
 #include "core/training/parallel_plan.h"
 
 namespace ingot {
@@ -14,9 +15,8 @@ MemoryPlan PlanOf(const RunConfig& config, Device device, const ParallelPlan& pa
 // A line with the totals of rank 0 for each value of parallel.zero that `ranks` ranks can have; empty for one rank.
 std::string TotalsByZero(const RunConfig& config, Device device, int64_t ranks);
 
-// Elements of each flat buffer that a save copies: what training changes while it is written. On CUDA the state of the
-// host is a copy already.
-int64_t CopiedAtSave(const RunConfig& config, Device device, const ParameterTable& table);
+// What of a run's state its checkpoints need in host memory.
+HostState::Options SavedStateOf(const RunConfig& config);
 
 // Of the optimizer's moments.
 DType MomentsOf(const RunConfig& config);

@@ -63,6 +63,8 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view file,
 class SafetensorsReader {
  public:
   static absl::StatusOr<SafetensorsReader> Open(const std::string& path);
+  // Several files, none of whose tensors may have the same name.
+  static absl::StatusOr<SafetensorsReader> OpenAll(const std::vector<std::string>& paths);
   // DIRECTORY/model.safetensors, or else the shards that DIRECTORY/model.safetensors.index.json names.
   static absl::StatusOr<SafetensorsReader> OpenModel(const std::string& directory);
 
@@ -72,6 +74,9 @@ class SafetensorsReader {
   // Converts the tensor `name` to float32. `shape` is the one in memory, `transposed` as in TensorSource. Errors: no
   // such tensor, another shape, a dtype other than F32, BF16, F16, values that are not finite.
   absl::Status Read(const std::string& name, const std::vector<int64_t>& shape, bool transposed, float* values) const;
+  // The same for elements [begin, end) of the tensor as it lies in memory; the others are not looked at.
+  absl::Status ReadRange(const std::string& name, const std::vector<int64_t>& shape, bool transposed, int64_t begin,
+                         int64_t end, float* values) const;
 
  private:
   struct File {

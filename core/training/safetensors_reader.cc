@@ -1,4 +1,5 @@
 // Reading tensors of one file or of shards.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -26,15 +27,16 @@ float Widened<float>(const std::byte* at) {
   return value;
 }
 
-// Converts (O, I), or (I, O) on disk if transposed, and says whether all values are finite.
+// Converts elements [begin, end) of (O, I), which is (I, O) on disk if transposed, and says whether all are finite.
 template <typename Element>
-bool Convert(const std::byte* from, int64_t O, int64_t I, bool transposed, float* to) {
+bool Convert(const std::byte* from, int64_t begin, int64_t end, int64_t O, int64_t I, bool transposed, float* to) {
   bool finite = true;
-  for (int64_t o = 0; o < O; ++o) {
-    for (int64_t i = 0; i < I; ++i) {
-      const int64_t place = transposed ? i * O + o : o * I + i;
+  for (int64_t n = begin; n < end;) {
+    const int64_t o = n / I, row_end = std::min(end, (o + 1) * I);
+    for (; n < row_end; ++n) {
+      const int64_t place = transposed ? (n - o * I) * O + o : n;
       const float value = Widened<Element>(from + place * static_cast<int64_t>(sizeof(Element)));
-      to[o * I + i] = value;
+      to[n - begin] = value;
       finite &= std::isfinite(value);
     }
   }
@@ -69,6 +71,12 @@ absl::Status NoWeights(const std::string& directory) {
 absl::StatusOr<SafetensorsReader> SafetensorsReader::Open(const std::string& path) {
   SafetensorsReader reader;
   INGOT_RETURN_IF_ERROR(reader.Add(path));
+  return reader;
+}
+
+absl::StatusOr<SafetensorsReader> SafetensorsReader::OpenAll(const std::vector<std::string>& paths) {
+  SafetensorsReader reader;
+  for (const std::string& path : paths) INGOT_RETURN_IF_ERROR(reader.Add(path));
   return reader;
 }
 
@@ -122,6 +130,13 @@ absl::Status SafetensorsReader::AddShards(const std::string& directory, const st
 
 absl::Status SafetensorsReader::Read(const std::string& name, const std::vector<int64_t>& shape, bool transposed,
                                      float* values) const {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  return ReadRange(name, shape, transposed, 0, count, values);
+}
+
+absl::Status SafetensorsReader::ReadRange(const std::string& name, const std::vector<int64_t>& shape, bool transposed,
+                                          int64_t begin, int64_t end, float* values) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
     return absl::InvalidArgumentError(
@@ -142,11 +157,11 @@ absl::Status SafetensorsReader::Read(const std::string& name, const std::vector<
   const std::byte* from = file.mapping.bytes().data() + file.data_start + entry.begin;
   bool finite = false;
   if (entry.dtype == "F32") {
-    finite = Convert<float>(from, O, I, transposed, values);
+    finite = Convert<float>(from, begin, end, O, I, transposed, values);
   } else if (entry.dtype == "BF16") {
-    finite = Convert<Bf16>(from, O, I, transposed, values);
+    finite = Convert<Bf16>(from, begin, end, O, I, transposed, values);
   } else if (entry.dtype == "F16") {
-    finite = Convert<F16>(from, O, I, transposed, values);
+    finite = Convert<F16>(from, begin, end, O, I, transposed, values);
   } else {
     return absl::InvalidArgumentError(absl::StrCat(where, ": expected F32, BF16 or F16, found ", entry.dtype));
   }

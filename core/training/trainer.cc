@@ -9,6 +9,7 @@
 #include "core/model/dims.h"
 #include "core/training/evaluate.h"
 #include "core/training/evaluate_together.h"
+#include "core/training/memory_plan.h"
 #include "core/training/trainer_log.h"
 #include "distributed/exit_codes.h"
 #include "kernels/gradient_norm.h"
@@ -26,7 +27,7 @@ bool Divides(int64_t every, int64_t step) { return every > 0 && step % every == 
 
 absl::Status Trainer::Run() {
   const absl::Status status = TrainToTheEnd();
-  if (writer_ != nullptr) writer_->Wait().IgnoreError();  // after an error: what is under way is still written
+  writer_->Wait().IgnoreError();  // after an error: what is under way is still written
   parallel_->WaitForExchanges();
   ranks_->communicator().set_observer({});
   watch_.End(status.ok() ? exit_code() : ExitCodeOf(status), std::string(status.message()));
@@ -47,7 +48,7 @@ absl::Status Trainer::TrainToTheEnd() {
     if (SavesAfter(state_.step)) INGOT_RETURN_IF_ERROR(Save());
   }
   INGOT_RETURN_IF_ERROR(Save());
-  if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Finish());
+  INGOT_RETURN_IF_ERROR(writer_->Finish());
   INGOT_RETURN_IF_ERROR(ranks_->communicator().Barrier());  // nobody leaves before all is saved
   SayWhereItEnded();
   return absl::OkStatus();
@@ -163,18 +164,18 @@ absl::Status Trainer::Save() {
   Enter(Phase::kSave);
   const auto start = std::chrono::steady_clock::now();
   saved_step_ = state_.step;
-  if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Wait());  // what it reads may be what is collected into now
-  INGOT_ASSIGN_OR_RETURN(const std::optional<HostState::Collected> all, host_state_.Collect(parallel_->plan()));
-  if (!all.has_value()) return absl::OkStatus();  // rank 0 writes
-  state_.raw_documents = data_.Marks();
-  const bool bf16 = config_.checkpoint().weights_dtype() == CheckpointConfig::bf16;
+  INGOT_RETURN_IF_ERROR(writer_->Wait());  // what it reads is collected into now
+  INGOT_ASSIGN_OR_RETURN(const HostState::Collected mine, host_state_.Collect());
+  if (ranks_->first()) state_.raw_documents = data_.Marks();
+  const CheckpointFormat format = SavedStateOf(config_).format;
   const CheckpointContents contents = {.dims = model_->dims(),
                                        .table = &model_->table(),
-                                       .parameters = all->parameters,
-                                       .optimizer = all->moments,
+                                       .parameters = mine.parameters,
+                                       .optimizer = mine.moments,
                                        .state = state_,
                                        .tokenizer_directory = data_.first().tokenizer_directory(),
-                                       .weights_dtype = bf16 ? DType::kBf16 : DType::kF32};
+                                       .weights_dtype = format.weights,
+                                       .shard_bytes = format.shard_bytes};
   INGOT_RETURN_IF_ERROR(writer_->Save(contents, MarkedAfter(state_.step)));
   save_stall_ += SecondsSince(start);
   return absl::OkStatus();

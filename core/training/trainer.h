@@ -1,6 +1,7 @@
 #pragma once
 // Trainer: pre-trains one model on one dataset in one RUN_DIR, from the newest valid checkpoint on. As many processes as
-// there are ranks do it together, each with a trainer; rank 0 writes.
+// there are ranks do it together, each with a trainer; rank 0 writes what is written once, and checkpoints are
+// written by all.
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -110,7 +111,7 @@ class Trainer {
   CheckpointStore checkpoints_;
   GemmPlanFiles gemm_plans_;  // of rank 0
   GemmPlanSharing gemm_plan_sharing_;
-  std::unique_ptr<CheckpointWriter> writer_;  // rank 0
+  std::unique_ptr<CheckpointWriter> writer_;
   Schedule schedule_;
   Progress progress_;
   std::unique_ptr<MetricsLog> metrics_;  // rank 0

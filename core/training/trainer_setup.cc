@@ -1,6 +1,9 @@
 // Creating a trainer, resuming, and what it says before and after the loop.
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -30,7 +33,6 @@ struct Trainer::Parts {
   std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<DataParallel> parallel;
   HostState host_state;
-  std::unique_ptr<CheckpointWriter> writer;
   double peak_flops;
   std::string environment;
 };
@@ -55,11 +57,17 @@ absl::Status TakeVocabulary(const Dataset& dataset, const Tokenizer& tokenizer, 
                                                  config.model().vocabulary()));
 }
 
+// From the first rank that has written its part of a checkpoint to the last. Beside it the watchdog's deadline holds, of
+// the phase in which a save is waited for.
+constexpr std::chrono::hours kSaveLimit(1);
+
 // Under the policy of rollbacks the newest checkpoint of the interval stays, to be gone back to.
-CheckpointStore StoreOf(const RunConfig& config, const std::string& run_directory) {
+CheckpointStore StoreOf(const RunConfig& config, const std::string& run_directory, Ranks& ranks) {
   const bool rolls_back = config.spikes().policy() == SpikeConfig::rollback;
+  const double scale = config.training().deadline_scale();
+  const auto limit = std::chrono::milliseconds(kSaveLimit) * std::max<int64_t>(1, std::llround(scale));
   return CheckpointStore(run_directory, config.checkpoint().keep_last(), config.checkpoint().keep_every(),
-                         rolls_back ? config.checkpoint().every() : 0);
+                         rolls_back ? config.checkpoint().every() : 0, CheckpointRanks(ranks.control(), limit));
 }
 
 void SayLine(const std::string& line) {
@@ -67,13 +75,10 @@ void SayLine(const std::string& line) {
   std::fflush(stdout);
 }
 
-absl::StatusOr<std::unique_ptr<CheckpointWriter>> WriterOf(const RunConfig& config, const std::string& run_directory,
-                                                           Device device, const ParameterTable& table) {
-  return CheckpointWriter::Create(StoreOf(config, run_directory), {.background = config.checkpoint().background(),
-                                                                   .max_failures = config.checkpoint().max_failures(),
-                                                                   .copied = CopiedAtSave(config, device, table),
-                                                                   .moments = MomentsOf(config),
-                                                                   .say = SayLine});
+CheckpointWriter::Options WriterOptionsOf(const RunConfig& config, const Ranks& ranks) {
+  return {.background = config.checkpoint().background(),
+          .max_failures = config.checkpoint().max_failures(),
+          .say = ranks.first() ? SayLine : std::function<void(const std::string&)>()};
 }
 
 void PrintPlan(const RunConfig& config, Device device, const ParameterTable& table, const TrainingData& data,
@@ -168,6 +173,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
   RunShape shape = ShapeOf(config, device);
   const ParameterTable table = MakeParameterTable(DimsOf(config));
   shape.shard = plan.ShardOf(ranks->rank(), table.flat_size);
+  const HostState::Options saved = SavedStateOf(config);
+  INGOT_RETURN_IF_ERROR(CheckNumberOfFiles(CutCheckpoint(table, saved.format), saved.format));
   double peak_flops = 0;
   std::optional<RunDirectory> directory;
   if (ranks->first()) {
@@ -187,11 +194,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
                          DataParallel::Create(plan, ranks->communicator(), *model));
   INGOT_ASSIGN_OR_RETURN(Optimizer made, Optimizer::Create(*model, AdamWSettingsOf(config), parallel->updated()));
   auto optimizer = std::make_unique<Optimizer>(std::move(made));
-  INGOT_ASSIGN_OR_RETURN(HostState host_state, HostState::Create(*model, *optimizer, ranks->communicator()));
-  std::unique_ptr<CheckpointWriter> writer;
-  if (ranks->first()) {
-    INGOT_ASSIGN_OR_RETURN(writer, WriterOf(config, run_directory, device, table));
-  }
+  INGOT_ASSIGN_OR_RETURN(HostState host_state,
+                         HostState::Create(*model, *optimizer, ranks->communicator(), plan, saved));
   const double peak = peak_flops * static_cast<double>(ranks->size());
   return std::unique_ptr<Trainer>(new Trainer({.config = std::move(config),
                                                .ranks = std::move(ranks),
@@ -203,7 +207,6 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(RunConfig config, const
                                                .optimizer = std::move(optimizer),
                                                .parallel = std::move(parallel),
                                                .host_state = std::move(host_state),
-                                               .writer = std::move(writer),
                                                .peak_flops = peak,
                                                .environment = environment}));
 }
@@ -225,10 +228,10 @@ Trainer::Trainer(Parts parts)
       optimizer_(std::move(parts.optimizer)),
       parallel_(std::move(parts.parallel)),
       host_state_(std::move(parts.host_state)),
-      checkpoints_(StoreOf(config_, path_)),
+      checkpoints_(StoreOf(config_, path_, *ranks_)),
       gemm_plans_(path_, DefaultCacheDirectory()),
       gemm_plan_sharing_(ranks_->control()),
-      writer_(std::move(parts.writer)),
+      writer_(std::make_unique<CheckpointWriter>(checkpoints_, WriterOptionsOf(config_, *ranks_))),
       schedule_(ScheduleOf(config_)),
       progress_(config_.training().steps(), /*speaks=*/ranks_->first()),
       peak_flops_(parts.peak_flops) {
@@ -280,8 +283,8 @@ absl::Status Trainer::ResumeFromNewestValid() {
 }
 
 absl::Status Trainer::LoadFrom(const std::string& checkpoint) {
-  INGOT_ASSIGN_OR_RETURN(TrainingState stored, host_state_.Load([&](Tensor parameters, OptimizerTensors moments) {
-    return LoadCheckpoint(checkpoint, model_->table(), parameters, moments);
+  INGOT_ASSIGN_OR_RETURN(TrainingState stored, host_state_.Load([&](const StateParts& into) {
+    return LoadCheckpoint(checkpoint, model_->table(), into);
   }));
   INGOT_RETURN_IF_ERROR(parallel_->TakeParameters());
   if (stored.dataset_fingerprint != data_.fingerprint) {

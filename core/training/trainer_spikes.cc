@@ -45,7 +45,7 @@ absl::Status Trainer::RollBack(const std::string& reason) {
   const SpikeMemory memory = state_.spikes;
   Enter(Phase::kSave);
   // Perhaps the one that is being written is the one to go back to.
-  if (writer_ != nullptr) INGOT_RETURN_IF_ERROR(writer_->Wait());
+  INGOT_RETURN_IF_ERROR(writer_->Wait());
   INGOT_RETURN_IF_ERROR(ranks_->communicator().Barrier());
   std::vector<std::string> rejected;
   INGOT_ASSIGN_OR_RETURN(const std::optional<std::string> checkpoint,

@@ -182,8 +182,35 @@ def check_trained(trained, name, *settings):
           f"{figures['loss']} here, {theirs} there")
     for field in ("bos_token_id", "eos_token_id", "pad_token_id"):
         check(f"{name}: {field}", getattr(model.config, field) == getattr(tokenizer, field))
-    check_bytes(name, checkpoint / "model.safetensors", trained.folder)
+    for file in sorted(checkpoint.glob("model*.safetensors")):
+        check_bytes(f"{name}: {file.name}", file, trained.folder)
     return checkpoint
+
+
+def check_shards(trained, checkpoint):
+    """The same run cut into many files: the same tensors, logits and export, and an index as transformers writes it."""
+    shards = check_trained(trained, "trained llama in shards", "checkpoint.shard_bytes=40000")
+    files = sorted(shards.glob("model-*.safetensors"))
+    check("shards: several files", len(files) > 3 and not (shards / "model.safetensors").exists(), files)
+    whole, theirs = load_file(checkpoint / "model.safetensors"), {}
+    for file in files:
+        theirs.update(load_file(file))
+    check("shards: the same tensors", theirs.keys() == whole.keys() and
+          all(torch.equal(theirs[k], whole[k]) for k in whole))
+    model = load("shards", shards)
+    tokens = numpy.arange(64, dtype=numpy.int32)
+    check("shards: the same logits",
+          numpy.array_equal(logits_of(model, tokens), logits_of(load("one file", checkpoint), tokens)))
+    again = trained.folder / "saved-by-transformers"
+    model.save_pretrained(again, max_shard_size=40000)
+    ours, written = (json.loads((path / "model.safetensors.index.json").read_text()) for path in (shards, again))
+    check("shards: total_size", ours["metadata"]["total_size"] == written["metadata"]["total_size"],
+          f"{ours['metadata']}, {written['metadata']}")
+    check("shards: weight_map", ours["weight_map"].keys() == written["weight_map"].keys())
+    output = trained.folder / "export-shards"
+    trained.run("export", "--checkpoint", shards, "--format", "hf", "--dtype", "f32", "--output", output)
+    check("shards: the same export", (output / "model.safetensors").read_bytes() ==
+          (checkpoint / "model.safetensors").read_bytes())
 
 
 def check_exports(trained, checkpoint):
@@ -321,6 +348,7 @@ def main():
         trained = Trained(ingot, folder)
         checkpoint = check_trained(trained, "trained llama")
         half = check_trained(trained, "trained gpt2 as bf16", "model.architecture=gpt2", "checkpoint.weights_dtype=bf16")
+        check_shards(trained, checkpoint)
         check_exports(trained, checkpoint)
         check_masters(trained, half)
     print(f"{passed} passed, {failed} failed")

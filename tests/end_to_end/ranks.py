@@ -35,10 +35,10 @@ def train(bench, run, *settings, status=0, **options):
 def state(run):
     """What must be equal: weights and moments of the newest checkpoint, and the metrics without their times."""
     newest = checkpoints(run)[-1]
-    files = [newest / "model.safetensors", newest / "training_state" / "optimizer-00000-of-00001.safetensors"]
+    files = sorted(newest.glob("**/*.safetensors"))
     figures = [{k: r.get(k) for k in ("step", "loss", "grad_norm", "lr", "val_loss", "val_bits_per_byte")}
                for r in metrics(run)]
-    return newest.name, [sha256(file) for file in files], figures
+    return newest.name, {str(file.relative_to(newest)): sha256(file) for file in files}, figures
 
 
 def whole(bench):

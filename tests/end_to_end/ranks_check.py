@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import check, checkpoints, main, metrics, require
+from harness import check, checkpoints, main, metrics, require, sha256
 from ranks import RANKS_CONFIG, command, free_port, ranks_of, start, state, steps_done, train, wait_for_steps, whole
 
 # Random deaths of a rank; more with INGOT_RANK_KILLS=N.
@@ -73,6 +73,32 @@ def resumes_with_other_ranks(bench):
     for steps in (10, 20, 30):
         train(bench, other, steps=steps)
     require((name, files) == state(other)[:2], "4, 1, then 2 ranks have another state than one rank")
+
+
+def exported(bench, run):
+    """What `ingot` makes of the newest checkpoint: weights in one file, a loss, a text."""
+    newest, output = checkpoints(run)[-1], bench.work / f"export-{run.name}"
+    bench.run("export", "--checkpoint", newest, "--format", "hf", "--output", output)
+    loss = bench.json("eval", "--checkpoint", newest, "--data", bench.dataset())["loss"]
+    text = bench.run("generate", "--checkpoint", newest, "--prompt", "One", "--max-tokens", 8, "--seed", 1).stdout
+    return sha256(output / "model.safetensors"), loss, text
+
+
+@check
+def many_files_are_written_by_all_and_read_by_any(bench):
+    small, one, whole_run = (bench.work / name for name in ("small", "one", "whole"))
+    steps = ((4, 3, 10), (1, 0, 20), (2, 2, 30))
+    for ranks, zero, last in steps:  # each reads what others have cut otherwise, and the end is cut as that of one rank
+        size = 20000 if last != 20 else 70000
+        train(bench, small, f"parallel.zero={zero}", f"checkpoint.shard_bytes={size}", ranks=ranks, steps=last)
+        train(bench, one, f"checkpoint.shard_bytes={size}", steps=last)
+        train(bench, whole_run, steps=last)
+        require(state(small) == state(one), f"to step {last}: {ranks} ranks have other files than one")
+    names = list(state(small)[1])
+    require(len(names) > 10 and "model.safetensors" not in names, f"few files: {names}")
+    index = json.loads((checkpoints(small)[-1] / "model.safetensors.index.json").read_text())
+    require(set(index["weight_map"].values()) == {name for name in names if "/" not in name}, f"another index: {index}")
+    require(exported(bench, small) == exported(bench, whole_run), "another model than from one file")
 
 
 @check

@@ -13,6 +13,7 @@ import subprocess
 import time
 
 from harness import Skipped, check, checkpoints, main, metrics, need_strace, require, sha256
+from ranks import ranks_of
 
 CALLS = "openat,mkdir,write,fsync,close,rename,renameat2,unlinkat,rmdir,getdents64,newfstatat,fstat,mmap,statx"
 # What can come of which call.
@@ -66,24 +67,40 @@ def require_valid_newest(run):
     raise AssertionError("checkpoints went away 20 times while they were read")
 
 
-class Run:
-    """A training process that saves after each step."""
+def training(bench, run, settings, ranks=1):
+    command = ["train", "--config", bench.config(CONFIG), "--output", run]
+    for setting in settings:
+        command += ["--set", setting]
+    return list(map(str, command if ranks == 1 else ["launch", "--nproc", ranks, "--", *command]))
 
-    def __init__(self, bench, run, *settings):
-        self.path = run
+
+class Run:
+    """A training process that saves after each step; or two, of which rank 1 is looked at."""
+
+    def __init__(self, bench, run, *settings, ranks=1):
+        self.path, self.settings = run, settings
         self.output = bench.work / f"{run.name}.out"
-        command = [bench.ingot, "train", "--config", bench.config(CONFIG), "--output", run]
-        for setting in settings:
-            command += ["--set", setting]
         with open(self.output, "ab") as out:
-            self.process = subprocess.Popen(list(map(str, command)), cwd=bench.work, stdout=out, stderr=out)
+            self.process = subprocess.Popen([bench.ingot, *training(bench, run, settings, ranks)], cwd=bench.work,
+                                            stdout=out, stderr=out)
+        self.pid = self.process.pid if ranks == 1 else self._rank(1)
         self.thread = self._thread()
+
+    def _rank(self, rank):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            require(self.process.poll() is None, f"ended with {self.process.returncode}: {self.text()[-500:]}")
+            pid = ranks_of(self.process).get(rank)
+            if pid is not None:
+                return pid
+            time.sleep(0.005)
+        raise AssertionError(f"no rank {rank}")
 
     def _thread(self):
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             require(self.process.poll() is None, f"ended with {self.process.returncode}: {self.text()[-500:]}")
-            for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
                 try:
                     if (task / "comm").read_text().strip() == "ingot-save":
                         return task.name
@@ -123,7 +140,7 @@ def template(path, run):
     """The path with the step as {S}, the process as {P}; None for one that has nothing to do with a checkpoint."""
     if not path.startswith(str(run.path)):
         return None
-    return path.replace(f".tmp-{run.process.pid}", ".tmp-{P}")
+    return path.replace(f".tmp-{run.pid}", ".tmp-{P}")
 
 
 def calls_of_a_save(bench, run):
@@ -161,7 +178,7 @@ def fail_call(bench, run, call, paths, error):
     per_save = [path for path in paths if "{S}" in path and not alone]
     shared = [path for path in paths if path not in per_save]
     for path in per_save:
-        options += ["-P", path.replace("{S}", f"{step:08}").replace("{P}", str(run.process.pid))]
+        options += ["-P", path.replace("{S}", f"{step:08}").replace("{P}", str(run.pid))]
         step += 2
     count = 0
     if per_save:
@@ -172,7 +189,7 @@ def fail_call(bench, run, call, paths, error):
         count += len({re.sub(r" = .*", "", line) for line in injected(log)})
     for path in shared:
         step = run.newest() + AHEAD
-        place = path.replace("{S}", f"{step:08}").replace("{P}", str(run.process.pid))
+        place = path.replace("{S}", f"{step:08}").replace("{P}", str(run.pid))
         tracer = run.strace(log, "-P", place, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1")
         run.wait_past(step if place != path else run.newest() + 3)
         tracer.send_signal(signal.SIGINT)
@@ -209,12 +226,65 @@ def same_as_undisturbed(bench, run):
     """The run goes on three more steps and has the weights of one that was never disturbed."""
     last = run.newest() + 3
     whole = bench.work / f"{run.path.name}-whole"
-    settings = ["--set", f"training.steps={last}"]
-    bench.run("train", "--config", bench.config(CONFIG), "--output", run.path, *settings)
-    bench.run("train", "--config", bench.config(CONFIG), "--output", whole, *settings, "--set", "checkpoint.every=0")
+    settings = [*run.settings, f"training.steps={last}"]
+    bench.run(*training(bench, run.path, settings))
+    bench.run(*training(bench, whole, [*settings, "checkpoint.every=0"]))
     newest = [require_valid_newest(path) for path in (run.path, whole)]
     require(newest[0].name == newest[1].name == f"step-{last:08}", f"ended at {newest}")
-    require(sha256(newest[0] / "model.safetensors") == sha256(newest[1] / "model.safetensors"), "other weights")
+    require(tensors_of(newest[0]) == tensors_of(newest[1]), "other weights")
+
+
+def tensors_of(checkpoint):
+    return {file.name: sha256(file) for file in checkpoint.glob("**/*.safetensors")}
+
+
+# Two ranks, and files small enough that each writes several.
+TWO = ("training.tokens_per_step=32", "checkpoint.shard_bytes=40000", "checkpoint.max_failures=1000")
+
+
+@check
+def every_call_of_another_rank_fails_once(bench):
+    need_strace()
+    run = Run(bench, bench.work / "run", *TWO, ranks=2)
+    keys = {(call, path) for call, path in calls_of_a_save(bench, run) if call in ("openat", "write", "fsync", "close")}
+    files = {path for _, path in keys if path.endswith(".safetensors")}
+    require(len(files) >= 3, f"rank 1 writes only {files}")
+    count, wanted = 0, 0
+    for error in ("EIO", "ENOSPC"):
+        for call in sorted({call for call, _ in keys}):
+            paths = sorted(path for c, path in keys if c == call)
+            wanted += len(paths)
+            count += fail_call(bench, run, call, paths, error)
+            require_valid_newest(run.path)
+    require(count >= 0.95 * wanted, f"only {count} of {wanted} calls were failed")
+    warnings = len(re.findall(r"was not saved: .*rank 1: ", run.text()))
+    require(warnings >= count / 2, f"{count} calls failed, {warnings} failures of rank 1 were said")
+    run.stop()
+    print(f"    {len(keys)} different calls of rank 1: {count} faults of {wanted}, {warnings} saves failed")
+    same_as_undisturbed(bench, run)
+
+
+@check
+def another_rank_killed_at_every_kind_of_call(bench):
+    need_strace()
+    furthest = 0
+    for call in ("openat", "write", "fsync", "close"):
+        run = Run(bench, bench.work / "run", *TWO, ranks=2)
+        keys = calls_of_a_save(bench, run)
+        path = sorted(path for c, path in keys if c == call and path.endswith(".safetensors"))[-1]
+        step = run.newest() + AHEAD
+        tracer = run.strace(bench.work / "killed", "-P", path.replace("{S}", f"{step:08}"), "-e", f"trace={call}", "-e",
+                            f"inject={call}:signal=KILL:when=1")
+        try:
+            code = run.process.wait(60)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{call} at {path} of step {step} did not come")
+        tracer.wait()
+        require(code == 137 and "rank 1" in run.text(), f"exit code {code}: {run.text()[-300:]}")
+        newest = int(require_valid_newest(run.path).name.removeprefix("step-"))
+        require(step > newest >= max(furthest, step - 2), f"{call}: killed in step {step}, the newest is {newest}")
+        furthest = newest
+    same_as_undisturbed(bench, run)
 
 
 @check
@@ -234,7 +304,7 @@ def killed_at_every_kind_of_call(bench):
             run = Run(bench, bench.work / "run")
         run.wait_past(furthest)
         step = run.newest() + AHEAD
-        place = path.replace("{S}", f"{step:08}").replace("{P}", str(run.process.pid))
+        place = path.replace("{S}", f"{step:08}").replace("{P}", str(run.pid))
         tracer = run.strace(bench.work / "killed", "-P", place, "-e", f"trace={call}", "-e",
                             f"inject={call}:signal=KILL:when=1")
         try:
@@ -262,24 +332,26 @@ def small_disk(bench, options):
     return disk
 
 
-def goes_on_when_there_is_room(bench, disk, remount):
+def goes_on_when_there_is_room(bench, disk, remount, *more, ranks=1):
     """Saves fail from the second on. Then the disk grows."""
     run = disk / "run"
-    steps = ["--set", "training.steps=40", "--set", "checkpoint.every=5"]
-    config = bench.config(CONFIG)
-    error = bench.refuses("train", "--config", config, "--output", run, *steps, words=["checkpoint.max_failures"])
-    require("was not saved" in error, error)
+    settings = ["training.steps=40", "checkpoint.every=5", *more]
+    error = bench.run(*training(bench, run, settings, ranks), status=1).stderr
+    require("was not saved" in error and "checkpoint.max_failures" in error, error)
+    require(error.count("ingot: error: ") == ranks, error)
     first = require_valid_newest(run)
     kept = [r["step"] for r in metrics(run) if "loss" in r]  # whole lines only, or this fails
-    require(kept == list(range(1, len(kept) + 1)) and len(kept) >= 5, f"metrics.jsonl has steps {kept}")
+    # With two ranks a line may come while the last block is a shard's; it is then left out, whole.
+    every = kept == list(range(1, len(kept) + 1)) if ranks == 1 else kept == sorted(set(kept))
+    require(every and len(kept) >= 5, f"metrics.jsonl has steps {kept}")
     leftovers = [p.name for p in (run / "checkpoints").iterdir() if not p.name.startswith("step-")]
     require(not leftovers, f"a failed save left {leftovers}")
     subprocess.run(["mount", "-o", f"remount,{remount}", str(disk)], check=True)
-    bench.run("train", "--config", config, "--output", run, *steps)
+    bench.run(*training(bench, run, settings, ranks))
     whole = bench.work / "whole"
-    bench.run("train", "--config", config, "--output", whole, *steps)
+    bench.run(*training(bench, whole, settings))
     newest = [require_valid_newest(path) for path in (run, whole)]
-    require(sha256(newest[0] / "model.safetensors") == sha256(newest[1] / "model.safetensors"), "other weights")
+    require(tensors_of(newest[0]) == tensors_of(newest[1]), "other weights")
     return first
 
 
@@ -289,6 +361,15 @@ def a_full_disk(bench):
     disk = small_disk(bench, "size=780k")
     try:
         goes_on_when_there_is_room(bench, disk, "size=8m")
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+@check
+def a_full_disk_under_two_ranks(bench):
+    disk = small_disk(bench, "size=1320k")  # with two flight records
+    try:
+        goes_on_when_there_is_room(bench, disk, "size=8m", *TWO[:2], ranks=2)
     finally:
         subprocess.run(["umount", str(disk)], check=False)
 

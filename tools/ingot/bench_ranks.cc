@@ -19,6 +19,7 @@
 #include "core/training/data_parallel.h"
 #include "core/training/evaluate.h"
 #include "core/training/host_state.h"
+#include "core/training/memory_plan.h"
 #include "core/training/optimizer.h"
 #include "core/training/trainer.h"
 #include "distributed/ranks.h"
@@ -122,35 +123,35 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// Seconds that this rank stands still for a save in the background: collecting the moments, and the copy.
-absl::StatusOr<std::vector<double>> SaveStalls(Ranks& ranks, Contender& in, int64_t repeat) {
-  INGOT_ASSIGN_OR_RETURN(HostState state, HostState::Create(*in.model, *in.optimizer, ranks.communicator()));
+// Seconds that this rank stands still for a save in the background: what its files need comes and is copied.
+absl::StatusOr<std::vector<double>> SaveStalls(Ranks& ranks, Contender& in, const RunConfig& config, int64_t repeat) {
+  const HostState::Options saved = SavedStateOf(config);
+  INGOT_ASSIGN_OR_RETURN(HostState state,
+                         HostState::Create(*in.model, *in.optimizer, ranks.communicator(), in.parallel->plan(), saved));
   TemporaryFolder folder;
-  std::unique_ptr<CheckpointWriter> writer;
+  const CheckpointRanks all(ranks.control(), std::chrono::hours(1));
+  absl::Status made = absl::OkStatus();
+  if (ranks.first()) made = folder.Create();
+  INGOT_ASSIGN_OR_RETURN(const std::string path,
+                         all.FromFirst("a folder", made.ok() ? absl::StatusOr<std::string>(folder.path()) : made));
   const ParameterTable table = MakeParameterTable(in.model->dims());
-  if (ranks.first()) {
-    INGOT_RETURN_IF_ERROR(folder.Create());
-    INGOT_ASSIGN_OR_RETURN(
-        writer,
-        CheckpointWriter::Create(CheckpointStore(folder.path(), 1, 0),
-                                 {.copied = table.flat_size, .moments = in.optimizer->settings().moments, .say = {}}));
-  }
+  CheckpointWriter writer(CheckpointStore(path, 1, 0, 0, all), {.say = {}});
   std::vector<double> stalls;
   for (int64_t i = 0; i <= repeat; ++i) {
     INGOT_RETURN_IF_ERROR(ranks.communicator().Barrier());
     const Clock::time_point start = Clock::now();
-    INGOT_ASSIGN_OR_RETURN(const std::optional<HostState::Collected> all, state.Collect(in.parallel->plan()));
-    if (all.has_value()) {
-      const CheckpointContents contents = {.dims = in.model->dims(),
-                                           .table = &table,
-                                           .parameters = all->parameters,
-                                           .optimizer = all->moments,
-                                           .state = {.step = i + 1, .config = {}, .environment = {}},
-                                           .tokenizer_directory = {}};
-      INGOT_RETURN_IF_ERROR(writer->Save(contents, /*marked=*/false));
-    }
+    INGOT_ASSIGN_OR_RETURN(const HostState::Collected mine, state.Collect());
+    const CheckpointContents contents = {.dims = in.model->dims(),
+                                         .table = &table,
+                                         .parameters = mine.parameters,
+                                         .optimizer = mine.moments,
+                                         .state = {.step = i + 1, .config = {}, .environment = {}},
+                                         .tokenizer_directory = {},
+                                         .weights_dtype = saved.format.weights,
+                                         .shard_bytes = saved.format.shard_bytes};
+    INGOT_RETURN_IF_ERROR(writer.Save(contents, /*marked=*/false));
     if (i > 0) stalls.push_back(SecondsSince(start));
-    if (writer != nullptr) INGOT_RETURN_IF_ERROR(writer->Finish());
+    INGOT_RETURN_IF_ERROR(writer.Finish());
   }
   return stalls;
 }
@@ -171,7 +172,7 @@ absl::StatusOr<nlohmann::ordered_json> BenchSteps(Ranks& ranks, const RanksFlags
     ratios.push_back(reproducible.seconds.back() / fast.seconds.back());
     waiting.push_back(reproducible.waited.back() / reproducible.seconds.back());
   }
-  INGOT_ASSIGN_OR_RETURN(const std::vector<double> stalls, SaveStalls(ranks, reproducible, flags.repeat));
+  INGOT_ASSIGN_OR_RETURN(const std::vector<double> stalls, SaveStalls(ranks, reproducible, config, flags.repeat));
   return nlohmann::ordered_json{{"parameters", reproducible.model->table().parameters},
                                 {"micro_batches", reproducible.parallel->plan().micro_batches},
                                 {"lanes", reproducible.parallel->plan().leaves},

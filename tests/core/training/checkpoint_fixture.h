@@ -34,7 +34,8 @@ struct SmallModel {
   }
   Tensor flat(int kind) { return Tensor(values[kind].data(), DType::kF32, {table.flat_size}); }
   Tensor parameters() { return flat(0); }
-  OptimizerTensors optimizer() { return {flat(1), flat(2)}; }
+  CheckpointContents::Moments optimizer() { return {flat(1), flat(2)}; }
+  StateParts state_parts() { return {flat(0), flat(1), flat(2)}; }
   CheckpointContents contents(int64_t step) {
     return {.dims = dims,
             .table = &table,

@@ -64,7 +64,7 @@ TEST_P(Checkpoint, ComesBackBitForBit) {
   ASSERT_TRUE(CheckpointStore(run.path(), 2, 0).Save(contents).ok());
   const std::string directory = Step(run, 7);
   EXPECT_EQ(Newest(run.path()), directory);
-  const auto state = LoadCheckpoint(directory, loaded.table, loaded.parameters(), loaded.optimizer());
+  const auto state = LoadCheckpoint(directory, loaded.table, loaded.state_parts());
   ASSERT_TRUE(state.ok()) << state.status();
   EXPECT_EQ(loaded.values, saved.values);
   EXPECT_EQ(state->step, 7);
@@ -169,12 +169,12 @@ TEST(CheckpointStore, MomentsInBf16ComeBackBitForBit) {
   CheckpointContents contents = model.contents(5);
   contents.optimizer = {view(moments[0]), view(moments[1])};
   ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(contents).ok());
-  const auto state = LoadCheckpoint(Step(run, 5), model.table, model.parameters(), {view(loaded[0]), view(loaded[1])});
+  const auto state = LoadCheckpoint(Step(run, 5), model.table, {model.parameters(), view(loaded[0]), view(loaded[1])});
   ASSERT_TRUE(state.ok()) << state.status();
   for (int kind = 0; kind < 2; ++kind) {
     for (int64_t n = 0; n < size; ++n) ASSERT_EQ(loaded[kind][n].bits, moments[kind][n].bits) << kind << " " << n;
   }
-  const auto refused = LoadCheckpoint(Step(run, 5), model.table, model.parameters(), model.optimizer());
+  const auto refused = LoadCheckpoint(Step(run, 5), model.table, model.state_parts());
   EXPECT_THAT(std::string(refused.status().message()),
               HasSubstr("expected moments in F32 by optimizer.moments_dtype, found BF16; set it to bf16"));
 }
@@ -300,7 +300,7 @@ TEST(LoadCheckpoint, NamesWhatIsWrong) {
   ASSERT_TRUE(CheckpointStore(run.path(), 1, 0).Save(model.contents(1)).ok());
   const std::string directory = Step(run, 1);
   const auto message = [&](SmallModel& into) {
-    return std::string(LoadCheckpoint(directory, into.table, into.parameters(), into.optimizer()).status().message());
+    return std::string(LoadCheckpoint(directory, into.table, into.state_parts()).status().message());
   };
   ModelDims wider = LlamaDims(), shallower = LlamaDims();
   wider.F = 64;
@@ -332,7 +332,7 @@ TEST(LoadCheckpoint, SurvivesABadFileWithAGoodManifest) {
     manifest.files[file] = *RecordOf(path);
     ASSERT_TRUE(WriteFileAtomically(JoinPath(directory, kManifestName), ManifestText(manifest)).ok());
     EXPECT_TRUE(VerifyCheckpoint(directory).ok());
-    const auto state = LoadCheckpoint(directory, model.table, model.parameters(), model.optimizer());
+    const auto state = LoadCheckpoint(directory, model.table, model.state_parts());
     EXPECT_THAT(std::string(state.status().message()), HasSubstr(file));
     ASSERT_TRUE(WriteFileAtomically(path, whole).ok());
     ASSERT_TRUE(WriteFileAtomically(JoinPath(directory, kManifestName), good_manifest).ok());
@@ -368,7 +368,7 @@ TEST(CheckpointStore, AlwaysHasAValidOneWhenKilled) {
     const auto newest = Newest(run.path(), &rejected);
     ASSERT_TRUE(newest.has_value()) << "round " << round;
     EXPECT_THAT(rejected, IsEmpty());
-    const auto state = LoadCheckpoint(*newest, model.table, model.parameters(), model.optimizer());
+    const auto state = LoadCheckpoint(*newest, model.table, model.state_parts());
     ASSERT_TRUE(state.ok()) << state.status();
     ASSERT_GE(state->step + 1, next) << "a committed checkpoint went away";
     next = state->step + 1;

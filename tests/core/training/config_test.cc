@@ -77,7 +77,7 @@ TEST(Config, AllMistakesAreNamedAtOnce) {
       "}\n"
       "training { steps: -1 micro_batch: 3 tokens_per_step: 1000 }\n"
       "optimizer { beta1: 1 }\n",
-      {"schedule.kind=cosin", "optimiser.learning_rate=1", "checkpoint.keep_last=0"});
+      {"schedule.kind=cosin", "optimiser.learning_rate=1", "checkpoint.keep_last=0", "checkpoint.shard_bytes=1000"});
   EXPECT_THAT(error, HasSubstr("c.textproto:2:"));
   EXPECT_THAT(error, HasSubstr("did you mean \"layers\"?"));
   EXPECT_THAT(error, HasSubstr("c.textproto:3:11"));
@@ -90,6 +90,7 @@ TEST(Config, AllMistakesAreNamedAtOnce) {
               HasSubstr("--set schedule.kind=cosin: expected one of cosine, linear, constant, wsd, found cosin"));
   EXPECT_THAT(error, HasSubstr("did you mean \"optimizer\"?"));
   EXPECT_THAT(error, HasSubstr("checkpoint.keep_last: expected 1"));
+  EXPECT_THAT(error, HasSubstr("checkpoint.shard_bytes: expected 1024 to "));
 }
 
 TEST(Config, OneMistakeIsOneLine) {
@@ -170,8 +171,9 @@ TEST(Config, ResolvedTextSaysEverythingAndReadsBack) {
 
 TEST(Config, ResumeAllowsLengthsAndIntervalsOnly) {
   RunConfig stored, now;
-  for (const char* setting : {"training.steps=5", "validation.every=3", "validation.tokens=7", "checkpoint.every=9",
-                              "checkpoint.keep_last=5", "checkpoint.keep_every=2", "data.path=elsewhere"}) {
+  for (const char* setting :
+       {"training.steps=5", "validation.every=3", "validation.tokens=7", "checkpoint.every=9", "checkpoint.keep_last=5",
+        "checkpoint.keep_every=2", "checkpoint.shard_bytes=4096", "data.path=elsewhere"}) {
     ASSERT_TRUE(ApplySetting(now, setting).ok());
   }
   EXPECT_THAT(ResumeDifferences(stored, now), IsEmpty());
