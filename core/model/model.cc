@@ -302,7 +302,8 @@ void CheckFp8(const ModelDims& dims, const RunShape& shape, std::vector<std::str
       {"heads * head width", dims.H * dims.D},
       {"(heads + 2 * kv heads) * head width", (dims.H + 2 * dims.K) * dims.D},
       {"feed-forward width", dims.F},
-      {"tokens of a micro-batch", shape.B * shape.T}};
+      {"tokens of a micro-batch", shape.B * shape.T},
+      {"vocabulary", shape.fp8.head ? dims.V : 0}};
   for (const auto& [name, size] : sizes) {
     if (size % 16 != 0) {
       problems.push_back(absl::StrCat(name, ": expected a multiple of 16 with products of 8 bits, found ", size));

@@ -101,13 +101,15 @@ TEST(Config, OneMistakeIsOneLine) {
 
 TEST(Config, WhatEightBitProductsCannotDoIsSaid) {
   RunConfig config;
-  for (const char* setting : {"precision.compute=fp8", "model.feed_forward=40", "training.micro_batch=3",
-                              "data.sequence_length=8", "training.tokens_per_step=24", "parallel.zero=3"}) {
+  for (const char* setting :
+       {"precision.compute=fp8", "model.feed_forward=40", "training.micro_batch=3", "data.sequence_length=8",
+        "training.tokens_per_step=24", "parallel.zero=3", "precision.fp8_head=true", "model.vocabulary=100"}) {
     EXPECT_TRUE(ApplySetting(config, setting).ok()) << setting;
   }
   EXPECT_THAT(ConfigProblems(config, Device::kCuda),
               UnorderedElementsAre(HasSubstr("model.feed_forward: expected a multiple of 16"),
                                    HasSubstr("training.micro_batch * data.sequence_length: expected a multiple of 16"),
+                                   HasSubstr("model.vocabulary, with precision.fp8_head: expected a multiple of 16"),
                                    HasSubstr("parallel.zero: expected at most 2")));
   EXPECT_THAT(ErrorOf("precision { fp8_head: true }"), HasSubstr("precision.fp8_head: expected precision.compute fp8"));
 }
