@@ -12,19 +12,22 @@ void ResidualLayerNormForward::Check() const {
   INGOT_CHECK_SHAPE(b, C);
   INGOT_CHECK(sum.absent() == residual.absent(), "residual and sum are given both or not at all");
   INGOT_CHECK_OPTIONAL_SHAPE(sum, R, C);
-  INGOT_CHECK_SHAPE(y, R, C);
+  INGOT_CHECK(!y.absent() || !y8.absent(), "%s: y must be given, or y8", kName);
+  INGOT_CHECK_OPTIONAL_SHAPE(y, R, C);
+  y8.Check(kName, R, C);
   INGOT_CHECK_SHAPE(mean, R);
   INGOT_CHECK_SHAPE(rstd, R);
   CheckFloats(kName, {x, residual, w, b, sum, y});
   CheckF32(kName, {mean, rstd});
   CheckApart(kName, {y, mean, rstd}, {x, residual, w, b});
-  CheckApart(kName, {sum, y, mean, rstd}, {residual, w, b});
+  CheckApart(kName, {sum, y, mean, rstd, y8.rows, y8.columns, y8.scales}, {residual, w, b});
+  CheckApart(kName, {y8.rows, y8.columns, y8.scales}, {x});
   INGOT_CHECK_SAME_OR_APART(sum, x);
 }
 
 Work ResidualLayerNormForward::Cost() const {
   const double inputs = static_cast<double>(Bytes(x) + Bytes(residual) + Bytes(w) + Bytes(b));
-  return {.bytes = inputs + static_cast<double>(Bytes(sum) + Bytes(y) + Bytes(mean) + Bytes(rstd)),
+  return {.bytes = inputs + static_cast<double>(Bytes(sum) + Bytes(y) + Bytes(y8) + Bytes(mean) + Bytes(rstd)),
           .flops = (residual.absent() ? 8.0 : 9.0) * static_cast<double>(Count(x))};
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // LayerNorm over channels (Ba, Kiros & Hinton 2016, arXiv:1607.06450), fused with the residual addition before it.
 #include "kernels/context.h"
+#include "kernels/fp8_matrix.h"
 
 namespace ingot {
 
@@ -8,6 +9,7 @@ namespace ingot {
 //   mean[r]  = mean_c(sum[r,c])
 //   rstd[r]  = 1 / sqrt(mean_c((sum[r,c] - mean[r])^2) + eps)
 //   y[r,c]   = (sum[r,c] - mean[r]) * rstd[r] * w[c] + b[c]
+// y8 is y rounded to fp8, after it was rounded to x's type. One of the two may be absent.
 struct ResidualLayerNormForward {
   static constexpr char kName[] = "residual_layernorm_forward";
   Tensor x;              // (R, C)
@@ -15,7 +17,8 @@ struct ResidualLayerNormForward {
   Tensor w;              // (C)
   Tensor b;              // (C)
   Tensor sum = {};       // (R, C)  =   may be x itself
-  Tensor y;              // (R, C)  =
+  Tensor y = {};         // (R, C)  =
+  Fp8Matrix y8 = {};     // (R, C)  =
   Tensor mean;           // (R)     =   kept for backward
   Tensor rstd;           // (R)     =   kept for backward
   float eps = 1e-5f;
@@ -23,6 +26,7 @@ struct ResidualLayerNormForward {
   void OnCpu(Context&) const;
   void OnCuda(Context&) const;
   Work Cost() const;
+  int64_t ScratchBytes() const;
 };
 
 // With x the `sum` of forward, n[r,c] = (x[r,c] - mean[r]) * rstd[r] and g[r,c] = dy[r,c] * w[c]:

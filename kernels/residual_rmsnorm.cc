@@ -11,17 +11,21 @@ void ResidualRmsNormForward::Check() const {
   INGOT_CHECK_SHAPE(w, C);
   INGOT_CHECK(sum.absent() == residual.absent(), "residual and sum are given both or not at all");
   INGOT_CHECK_OPTIONAL_SHAPE(sum, R, C);
-  INGOT_CHECK_SHAPE(y, R, C);
+  INGOT_CHECK(!y.absent() || !y8.absent(), "%s: y must be given, or y8", kName);
+  INGOT_CHECK_OPTIONAL_SHAPE(y, R, C);
+  y8.Check(kName, R, C);
   INGOT_CHECK_SHAPE(rstd, R);
   CheckFloats(kName, {x, residual, w, sum, y});
   CheckF32(kName, {rstd});
   CheckApart(kName, {y, rstd}, {x, residual, w});
-  CheckApart(kName, {sum, y, rstd}, {residual, w});
+  CheckApart(kName, {sum, y, rstd, y8.rows, y8.columns, y8.scales}, {residual, w});
+  CheckApart(kName, {y8.rows, y8.columns, y8.scales}, {x});
   INGOT_CHECK_SAME_OR_APART(sum, x);
 }
 
 Work ResidualRmsNormForward::Cost() const {
-  return {.bytes = static_cast<double>(Bytes(x) + Bytes(residual) + Bytes(w) + Bytes(sum) + Bytes(y) + Bytes(rstd)),
+  return {.bytes = static_cast<double>(Bytes(x) + Bytes(residual) + Bytes(w) + Bytes(sum) + Bytes(y) + Bytes(y8) +
+                                       Bytes(rstd)),
           .flops = (residual.absent() ? 4.0 : 5.0) * static_cast<double>(Count(x))};
 }
 

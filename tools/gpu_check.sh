@@ -9,8 +9,8 @@
 #   ops           every op against the reference at odd shapes, and against the CPU's at real ones
 #   sanitizer     compute-sanitizer memcheck and racecheck over the tests of the ops
 #   curve         200 steps of training, its loss beside the CPU's
-#   kernels       each op's speed as a share of a copy and of a product of the same run
-#   steps         whole steps of 524,288 tokens: GPT-2 124M, Qwen2.5 0.5B and 1.5B
+#   kernels       each op's speed as a share of a copy and of a product of the same run, products of fp8 beside bf16's
+#   steps         whole steps of 524,288 tokens: GPT-2 124M, Qwen2.5 0.5B and 1.5B, the latter in fp8 too
 #   pytorch       a compiled PyTorch step of the same shapes
 #
 # Without a PART all of them run, in this order; each runs alone too. Results: RESULTS/results.jsonl, a line a part;
@@ -148,16 +148,22 @@ part_kernels() {
   figures kernels "$INGOT" bench kernels --device cuda --json
 }
 
-# step NAME CONFIG MICRO_BATCH MICRO_BATCHES
+# step NAME CONFIG MICRO_BATCH MICRO_BATCHES OPTION...
 step() {
-  figures "step_$1" "$INGOT" bench step --config "configs/$2.textproto" --device cuda --micro-batch "$3" \
-    --micro-batches "$4" --sequence-length 1024 --repeat 10 --json
+  local name=$1 config=$2 micro_batch=$3 micro_batches=$4
+  shift 4
+  figures "step_$name" "$INGOT" bench step --config "configs/$config.textproto" --device cuda \
+    --micro-batch "$micro_batch" --micro-batches "$micro_batches" --sequence-length 1024 --repeat 10 --json "$@"
 }
 
 part_steps() {
   if $rehearse; then
-    figures step_tiny "$INGOT" bench step --config configs/tiny_sample.textproto --device cuda --micro-batch 1 \
-      --micro-batches 2 --sequence-length 16 --repeat 1 --set model.vocabulary=64 --json
+    local precision
+    for precision in bf16 fp8; do
+      figures step_tiny_$precision "$INGOT" bench step --config configs/tiny_sample.textproto --device cuda \
+        --micro-batch 1 --micro-batches 2 --sequence-length 16 --repeat 1 --set model.vocabulary=64 \
+        --set precision.compute=$precision --json || return
+    done
     return
   fi
   local status=0
@@ -167,6 +173,11 @@ part_steps() {
   step gpt2_124m gpt2_124m 64 8 || status=1
   step qwen2_5_0_5b qwen2_5_0_5b 16 32 || status=1
   step qwen2_5_1_5b qwen2_5_1_5b 16 32 || status=1
+  local fp8=(--set precision.compute=fp8) head=(--set precision.fp8_head=true)
+  step qwen2_5_0_5b_fp8 qwen2_5_0_5b 16 32 "${fp8[@]}" || status=1
+  step qwen2_5_0_5b_fp8_head qwen2_5_0_5b 16 32 "${fp8[@]}" "${head[@]}" || status=1
+  step qwen2_5_1_5b_fp8 qwen2_5_1_5b 16 32 "${fp8[@]}" || status=1
+  step qwen2_5_1_5b_fp8_head qwen2_5_1_5b 16 32 "${fp8[@]}" "${head[@]}" || status=1
   kill $sampler
   return $status
 }

@@ -3,10 +3,11 @@
 #include <cstdint>
 
 #include "core/base/bf16.h"
+#include "core/base/fp8.h"
 
 namespace ingot {
 
-enum class DType : uint8_t { kF32, kF64, kBf16, kF16, kI32, kU16, kU8 };
+enum class DType : uint8_t { kF32, kF64, kBf16, kF16, kI32, kU16, kU8, kE4m3, kE5m2 };
 
 constexpr int64_t SizeOf(DType dtype) {
   switch (dtype) {
@@ -20,6 +21,8 @@ constexpr int64_t SizeOf(DType dtype) {
     case DType::kU16:
       return 2;
     case DType::kU8:
+    case DType::kE4m3:
+    case DType::kE5m2:
       return 1;
   }
   return 0;
@@ -41,6 +44,10 @@ constexpr const char* Name(DType dtype) {
       return "u16";
     case DType::kU8:
       return "u8";
+    case DType::kE4m3:
+      return "e4m3";
+    case DType::kE5m2:
+      return "e5m2";
   }
   return "?";
 }
@@ -70,6 +77,14 @@ struct DTypeOf<uint16_t> {
 template <>
 struct DTypeOf<uint8_t> {
   static constexpr DType kValue = DType::kU8;
+};
+template <>
+struct DTypeOf<E4m3> {
+  static constexpr DType kValue = DType::kE4m3;
+};
+template <>
+struct DTypeOf<E5m2> {
+  static constexpr DType kValue = DType::kE5m2;
 };
 
 }  // namespace ingot

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/arena.h"
+#include "kernels/fp8_matrix.h"
 
 namespace ingot {
 namespace {
@@ -29,21 +30,19 @@ class Lister {
   }
   DType TypeOf(const std::string& name) const { return IsStatistic(name) ? DType::kF32 : shape_.dtype; }
 
+  void Add(const std::string& name, std::vector<int64_t> shape, DType dtype, Op first, Op last, Policy policy) {
+    specs_.push_back(
+        {.name = name, .shape = std::move(shape), .dtype = dtype, .first = first, .last = last, .policy = policy});
+  }
   void Temporary(const char* name, std::vector<int64_t> shape, Op first, Op last) {
-    specs_.push_back({.name = name, .shape = std::move(shape), .dtype = TypeOf(name), .first = first, .last = last});
+    Add(name, std::move(shape), TypeOf(name), first, last, Policy::kTemporary);
   }
 
   // Written at `first`, read by forward until `last_forward`, by backward until `last_backward`.
   void ForBackward(const char* name, std::vector<int64_t> shape, Op first, Op last_forward, Op last_backward,
                    bool again) {
     if (!shape_.training) return Temporary(name, std::move(shape), first, last_forward);
-    const Policy policy = again ? Policy::kRecompute : Policy::kKeep;
-    specs_.push_back({.name = name,
-                      .shape = std::move(shape),
-                      .dtype = TypeOf(name),
-                      .first = first,
-                      .last = last_backward,
-                      .policy = policy});
+    Add(name, std::move(shape), TypeOf(name), first, last_backward, again ? Policy::kRecompute : Policy::kKeep);
   }
   void Block(const char* name, std::vector<int64_t> shape, Op first, Op last_forward, Op last_backward) {
     ForBackward(name, std::move(shape), first, last_forward, last_backward, shape_.recompute_block);
@@ -51,6 +50,22 @@ class Lister {
   void Mlp(const char* name, std::vector<int64_t> shape, Op first, Op last_forward, Op last_backward) {
     const bool again = shape_.recompute_block || shape_.recompute_mlp;
     ForBackward(name, std::move(shape), first, last_forward, last_backward, again);
+  }
+
+  // An operand of 8 bits, (R, width), of which forward's product reads the rows, backward's the columns.
+  void Fp8(const std::string& name, int64_t width, Op first, Op last_forward, Op last_backward, bool again) {
+    Add(name + ".rows", {R_, width}, DType::kE4m3, first, last_forward, Policy::kTemporary);
+    const Policy policy = !shape_.training ? Policy::kTemporary : again ? Policy::kRecompute : Policy::kKeep;
+    const Op last = shape_.training ? last_backward : last_forward;
+    if (shape_.training) Add(name + ".columns", {width, R_}, DType::kE4m3, first, last, policy);
+    Add(name + ".scales", {Fp8Matrix::Blocks(R_), Fp8Matrix::Blocks(width)}, DType::kF32, first, last, policy);
+  }
+  // A gradient that backward's products read.
+  void Fp8Gradient(const std::string& name, int64_t width, Op first, Op last) {
+    Add(name + ".rows", {R_, width}, shape_.fp8.gradients, first, last, Policy::kTemporary);
+    Add(name + ".columns", {width, R_}, shape_.fp8.gradients, first, last, Policy::kTemporary);
+    Add(name + ".scales", {Fp8Matrix::Blocks(R_), Fp8Matrix::Blocks(width)}, DType::kF32, first, last,
+        Policy::kTemporary);
   }
 
   // x1 is the input of a block, x2 that of its feed-forward half: first the product that is added to the stream, then,
@@ -73,7 +88,12 @@ class Lister {
     const int64_t B = shape_.B, T = shape_.T, width = (d_.H + 2 * d_.K) * d_.D;
     if (d_.architecture == Architecture::kGpt2) Block("mean1", {R_}, Op::kNorm1, Op::kNorm1, Op::kNorm1Backward);
     Block("rstd1", {R_}, Op::kNorm1, Op::kNorm1, Op::kNorm1Backward);
-    Block("n1", {R_, d_.C}, Op::kNorm1, Op::kQkv, Op::kQkvBackward);
+    if (shape_.fp8.blocks) {
+      Fp8("n1", d_.C, Op::kNorm1, Op::kQkv, Op::kQkvBackward, shape_.recompute_block);
+      Fp8("y", d_.H * d_.D, Op::kProjection, Op::kProjection, Op::kProjectionBackward, shape_.recompute_block);
+    } else {
+      Block("n1", {R_, d_.C}, Op::kNorm1, Op::kQkv, Op::kQkvBackward);
+    }
     if (d_.qk_norm) {
       Block("qkv", {R_, width}, Op::kQkv, Op::kHeads, Op::kQkvBackward);
     } else {
@@ -90,8 +110,14 @@ class Lister {
     const bool gated = d_.architecture == Architecture::kLlama;
     if (!gated) Block("mean2", {R_}, Op::kNorm2, Op::kNorm2, Op::kNorm2Backward);
     Block("rstd2", {R_}, Op::kNorm2, Op::kNorm2, Op::kNorm2Backward);
-    Mlp("n2", {R_, d_.C}, Op::kNorm2, Op::kUp, Op::kUpBackward);
     Block("up", {R_, gated ? 2 * d_.F : d_.F}, Op::kUp, Op::kActivation, Op::kUpBackward);
+    if (shape_.fp8.blocks) {
+      const bool again = shape_.recompute_block || shape_.recompute_mlp;
+      Fp8("n2", d_.C, Op::kNorm2, Op::kUp, Op::kUpBackward, again);
+      Fp8("h", d_.F, Op::kActivation, Op::kDown, Op::kDownBackward, again);
+      return;
+    }
+    Mlp("n2", {R_, d_.C}, Op::kNorm2, Op::kUp, Op::kUpBackward);
     // From the product on: it and the activation may be one kernel.
     Mlp("h", {R_, d_.F}, Op::kUp, Op::kDown, Op::kDownBackward);
   }
@@ -99,7 +125,8 @@ class Lister {
   // dx is the gradient of the residual stream, changed in place from the head down to the embedding.
   void Gradients() {
     const int64_t B = shape_.B, T = shape_.T, width = (d_.H + 2 * d_.K) * d_.D;
-    Temporary("dx", {R_, d_.C}, Op::kDownBackward, Op::kFinalNormBackward);
+    const bool again = shape_.recompute_block || shape_.recompute_mlp;  // ops of the forward run while dx is needed
+    Temporary("dx", {R_, d_.C}, again ? Op::kNorm1 : Op::kDownBackward, Op::kFinalNormBackward);
     const bool gated = d_.architecture == Architecture::kLlama;  // GELU's backward works in dh, SwiGLU's in `up`
     Temporary("dh", {R_, d_.F}, Op::kDownBackward, gated ? Op::kActivationBackward : Op::kUpBackward);
     Temporary("dn2", {R_, d_.C}, Op::kUpBackward, Op::kNorm2Backward);
@@ -109,6 +136,10 @@ class Lister {
     Temporary("dv", {B, d_.K, T, d_.D}, Op::kAttentionBackward, Op::kHeadsBackward);
     if (!d_.qk_norm) Temporary("dqkv", {R_, width}, Op::kHeadsBackward, Op::kQkvBackward);
     Temporary("dn1", {R_, d_.C}, Op::kQkvBackward, Op::kNorm1Backward);
+    if (!shape_.fp8.blocks) return;
+    Fp8Gradient("dx", d_.C, Op::kDownBackward, Op::kProjectionBackward);
+    Fp8Gradient("dup", gated ? 2 * d_.F : d_.F, Op::kActivationBackward, Op::kUpBackward);
+    Fp8Gradient("dqkv", width, Op::kHeadsBackward, Op::kQkvBackward);
   }
 
   const ModelDims& d_;

@@ -22,10 +22,13 @@ constexpr int64_t kLargestChunk = 256;  // prompt tokens in one forward: enough 
 // A forward of N tokens, N a power of two: a prompt of any length is a few chunks, and their networks are made once.
 struct Chunk {
   Chunk(const ModelDims& dims, int64_t N, Device device, DType dtype)
-      : shape{.B = 1, .T = N, .device = device, .dtype = dtype}, plan(ListActivations(dims, shape), dims.L) {}
+      : shape{.B = 1, .T = N, .device = device, .dtype = dtype},
+        plan(ListActivations(dims, shape), dims.L),
+        fp8_weights(dims, shape) {}
 
   RunShape shape;
   ActivationPlan plan;
+  Fp8Weights fp8_weights;  // none
   std::unique_ptr<Network> network;
 };
 
@@ -100,6 +103,7 @@ class PlannedDecoder : public CachedDecoder {
                             .shape = chunk.shape,
                             .table = table_,
                             .plan = chunk.plan,
+                            .fp8_weights = chunk.fp8_weights,
                             .parameters = parameters,
                             .gradients = {},
                             .angles = angles_,

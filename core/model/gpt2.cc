@@ -5,20 +5,19 @@
 #include "kernels/embedding.h"
 #include "kernels/gelu.h"
 #include "kernels/gelu_matmul.h"
-#include "kernels/matmul.h"
 #include "kernels/qkv_rope.h"
 #include "kernels/residual_layernorm.h"
 
 namespace ingot {
 namespace {
 
-struct Linear {
+struct Affine {
   Tensor w, bias;  // (O, I), (O); of a norm (C), (C)
 };
 
 struct Gpt2Layer {
-  Linear norm1, qkv, projection;  // (C), (3C, C), (C, C)
-  Linear norm2, up, down;         // (C), (F, C), (C, F)
+  Affine norm1, qkv, projection;  // (C), (3C, C), (C, C)
+  Affine norm2, up, down;         // (C), (F, C), (C, F)
 };
 
 class Gpt2 : public Network {
@@ -35,7 +34,7 @@ class Gpt2 : public Network {
   static constexpr char kPositions[] = "transformer.wpe.weight";
   static constexpr char kFinalNorm[] = "transformer.ln_f";
 
-  Linear Both(const FlatBuffer& flat, const std::string& name) const {
+  Affine Both(const FlatBuffer& flat, const std::string& name) const {
     return {View(flat, name + ".weight"), View(flat, name + ".bias")};
   }
 
@@ -62,105 +61,139 @@ class Gpt2 : public Network {
     const Gpt2Layer& p = parameters_[l];
     const BlockActivations& a = blocks_[l];
     Norm(ctx, a.x1, before, p.norm1, a.n1, a.mean1, a.rstd1);
-    ctx.Run(MatmulForward{.x = a.n1, .w = p.qkv.w, .bias = p.qkv.bias, .y = a.qkv});
+    LinearForward{.x = a.n1, .w = Weight(l, Fp8Weights::kQkv), .bias = p.qkv.bias, .y = a.qkv}.Run(ctx);
     ctx.Run(QkvRopeForward{.qkv = BySequence(a.qkv), .q = a.q, .k = a.k, .v = a.v});
     Attend(ctx, in, l);
-    ctx.Run(MatmulForward{.x = a.y, .w = p.projection.w, .bias = p.projection.bias, .y = a.x2});
+    Round(ctx, a.y);
+    LinearForward{.x = a.y, .w = Weight(l, Fp8Weights::kProjection), .bias = p.projection.bias, .y = a.x2}.Run(ctx);
   }
 
   void ForwardUp(Context& ctx, int64_t l, const Tensor& before) override {
     const Gpt2Layer& p = parameters_[l];
     const BlockActivations& a = blocks_[l];
     Norm(ctx, a.x2, before, p.norm2, a.n2, a.mean2, a.rstd2);
-    ctx.Run(GeluMatmulForward{
-        .x = a.n2, .w = p.up.w, .bias = p.up.bias, .pre = a.up, .y = a.h, .in_parts = memory_.shape.recompute_mlp});
+    if (a.h.fp8.absent()) {
+      return ctx.Run(GeluMatmulForward{.x = a.n2.values,
+                                       .w = p.up.w,
+                                       .bias = p.up.bias,
+                                       .pre = a.up,
+                                       .y = a.h.values,
+                                       .in_parts = memory_.shape.recompute_mlp});
+    }
+    LinearForward{.x = a.n2, .w = Weight(l, Fp8Weights::kUp), .bias = p.up.bias, .y = a.up}.Run(ctx);
+    ctx.Run(GeluForward{.x = a.up, .y8 = a.h.fp8});
   }
 
   void ForwardDown(Context& ctx, int64_t l) override {
-    const Linear& down = parameters_[l].down;
-    ctx.Run(MatmulForward{.x = blocks_[l].h, .w = down.w, .bias = down.bias, .y = StreamAfter(l)});
+    LinearForward{
+        .x = blocks_[l].h, .w = Weight(l, Fp8Weights::kDown), .bias = parameters_[l].down.bias, .y = StreamAfter(l)}
+        .Run(ctx);
   }
 
   void ForwardFinalNorm(Context& ctx) override {
-    const Linear norm = Both(memory_.parameters, kFinalNorm);
-    Norm(ctx, final_.x, blocks_.back().x2, norm, final_.n, final_.mean, final_.rstd);
+    const Affine norm = Both(memory_.parameters, kFinalNorm);
+    Norm(ctx, final_.x, blocks_.back().x2, norm, {final_.n}, final_.mean, final_.rstd);
   }
 
   void BackwardFinalNorm(Context& ctx) override {
-    const Linear p = Both(memory_.parameters, kFinalNorm), g = Both(memory_.gradients, kFinalNorm);
-    BackwardNorm(ctx, final_.dx, Tensor(), final_.x, p, final_.mean, final_.rstd, g);
+    const Affine p = Both(memory_.parameters, kFinalNorm), g = Both(memory_.gradients, kFinalNorm);
+    BackwardNorm(ctx, dx(), Tensor(), final_.x, p, final_.mean, final_.rstd, g);
   }
 
   void RecomputeMlp(Context& ctx, int64_t l) override {
     const BlockActivations& a = blocks_[l];
     Norm(ctx, a.x2, Tensor(), parameters_[l].norm2, a.n2, a.mean2, a.rstd2);
-    ctx.Run(GeluForward{.x = a.up, .y = a.h});
+    ctx.Run(GeluForward{.x = a.up, .y = a.h.values, .y8 = a.h.fp8});
   }
 
   void BackwardFeedForward(Context& ctx, int64_t l) override {
     const Gpt2Layer &p = parameters_[l], &g = gradients_[l];
     const BlockActivations& a = blocks_[l];
-    ctx.Run(GeluMatmulBackward{
-        .dy = final_.dx, .x = a.h, .w = p.down.w, .pre = a.up, .dpre = a.dh, .dw = g.down.w, .dbias = g.down.bias});
-    ctx.Run(MatmulBackward{.dy = a.dh, .x = a.n2, .w = p.up.w, .dx = a.dn2, .dw = g.up.w, .dbias = g.up.bias});
-    BackwardNorm(ctx, a.dn2, final_.dx, a.x2, p.norm2, a.mean2, a.rstd2, g.norm2);
+    BackwardDown(ctx, l);
+    LinearBackward{
+        .dy = a.dup, .x = a.n2, .w = Weight(l, Fp8Weights::kUp), .dx = a.dn2, .dw = g.up.w, .dbias = g.up.bias}
+        .Run(ctx);
+    BackwardNorm(ctx, a.dn2, dx(), a.x2, p.norm2, a.mean2, a.rstd2, g.norm2);
+  }
+
+  // The last product and the activation before it.
+  void BackwardDown(Context& ctx, int64_t l) {
+    const Affine &p = parameters_[l].down, &g = gradients_[l].down;
+    const BlockActivations& a = blocks_[l];
+    if (a.h.fp8.absent()) {
+      return ctx.Run(GeluMatmulBackward{
+          .dy = dx(), .x = a.h.values, .w = p.w, .pre = a.up, .dpre = a.dh, .dw = g.w, .dbias = g.bias});
+    }
+    Round(ctx, final_.dx);
+    LinearBackward{.dy = final_.dx, .x = a.h, .w = Weight(l, Fp8Weights::kDown), .dx = a.dh, .dw = g.w, .dbias = g.bias}
+        .Run(ctx);
+    ctx.Run(GeluBackward{.dy = a.dh, .x = a.up, .dx = a.dh, .dx8 = a.dup.fp8});
   }
 
   void BackwardAttention(Context& ctx, const NetworkInput& in, int64_t l) override {
     const Gpt2Layer &p = parameters_[l], &g = gradients_[l];
     const BlockActivations& a = blocks_[l];
-    ctx.Run(MatmulBackward{
-        .dy = final_.dx, .x = a.y, .w = p.projection.w, .dx = a.dy, .dw = g.projection.w, .dbias = g.projection.bias});
+    Round(ctx, final_.dx);
+    LinearBackward{.dy = final_.dx,
+                   .x = a.y,
+                   .w = Weight(l, Fp8Weights::kProjection),
+                   .dx = a.dy,
+                   .dw = g.projection.w,
+                   .dbias = g.projection.bias}
+        .Run(ctx);
     ctx.Run(AttentionBackward{.dy = BySequence(a.dy),
                               .q = a.q,
                               .k = a.k,
                               .v = a.v,
                               .document_start = in.document_start,
-                              .y = BySequence(a.y),
+                              .y = BySequence(a.y.values),
                               .lse = a.lse,
                               .dq = a.dq,
                               .dk = a.dk,
                               .dv = a.dv});
-    ctx.Run(QkvRopeBackward{.dq = a.dq, .dk = a.dk, .dv = a.dv, .dqkv = BySequence(a.dqkv)});
-    ctx.Run(MatmulBackward{.dy = a.dqkv, .x = a.n1, .w = p.qkv.w, .dx = a.dn1, .dw = g.qkv.w, .dbias = g.qkv.bias});
-    BackwardNorm(ctx, a.dn1, final_.dx, a.x1, p.norm1, a.mean1, a.rstd1, g.norm1);
+    ctx.Run(QkvRopeBackward{.dq = a.dq, .dk = a.dk, .dv = a.dv, .dqkv = BySequence(a.dqkv.values)});
+    Round(ctx, a.dqkv);
+    LinearBackward{
+        .dy = a.dqkv, .x = a.n1, .w = Weight(l, Fp8Weights::kQkv), .dx = a.dn1, .dw = g.qkv.w, .dbias = g.qkv.bias}
+        .Run(ctx);
+    BackwardNorm(ctx, a.dn1, dx(), a.x1, p.norm1, a.mean1, a.rstd1, g.norm1);
   }
 
   void BackwardEmbedding(Context& ctx, const NetworkInput& in) override {
     const Tensor dtable = View(memory_.gradients, kEmbedding), dpositions = View(memory_.gradients, kPositions);
-    ctx.Run(EmbeddingBackward{.dy = final_.dx,
+    ctx.Run(EmbeddingBackward{.dy = dx(),
                               .tokens = Rows(in.tokens),
                               .dtable = dtable,
                               .positions = Rows(in.positions),
                               .dposition_table = dpositions});
   }
 
+  Tensor BlockWeight(int64_t l, Fp8Weights::Matrix matrix) const override {
+    const Gpt2Layer& p = parameters_[l];
+    const Tensor weights[Fp8Weights::kMatrices] = {p.qkv.w, p.projection.w, p.up.w, p.down.w};
+    return weights[matrix];
+  }
+
   // x += before where given, then y = LayerNorm(x).
-  void Norm(Context& ctx, const Tensor& x, const Tensor& before, const Linear& p, const Tensor& y, const Tensor& mean,
+  void Norm(Context& ctx, const Tensor& x, const Tensor& before, const Affine& p, const Operand& y, const Tensor& mean,
             const Tensor& rstd) const {
     ctx.Run(ResidualLayerNormForward{.x = x,
                                      .residual = before,
                                      .w = p.w,
                                      .b = p.bias,
                                      .sum = before.absent() ? Tensor() : x,
-                                     .y = y,
+                                     .y = y.values,
+                                     .y8 = y.fp8,
                                      .mean = mean,
                                      .rstd = rstd,
                                      .eps = memory_.dims.norm_eps});
   }
 
   // Into the gradient of the stream: dx = dsum + the norm's gradient.
-  void BackwardNorm(Context& ctx, const Tensor& dy, const Tensor& dsum, const Tensor& x, const Linear& p,
-                    const Tensor& mean, const Tensor& rstd, const Linear& g) const {
-    ctx.Run(ResidualLayerNormBackward{.dy = dy,
-                                      .dsum = dsum,
-                                      .x = x,
-                                      .w = p.w,
-                                      .mean = mean,
-                                      .rstd = rstd,
-                                      .dx = final_.dx,
-                                      .dw = g.w,
-                                      .db = g.bias});
+  void BackwardNorm(Context& ctx, const Tensor& dy, const Tensor& dsum, const Tensor& x, const Affine& p,
+                    const Tensor& mean, const Tensor& rstd, const Affine& g) const {
+    ctx.Run(ResidualLayerNormBackward{
+        .dy = dy, .dsum = dsum, .x = x, .w = p.w, .mean = mean, .rstd = rstd, .dx = dx(), .dw = g.w, .db = g.bias});
   }
 
   std::vector<Gpt2Layer> parameters_, gradients_;

@@ -3,7 +3,6 @@
 #include "core/model/network.h"
 #include "kernels/attention.h"
 #include "kernels/embedding.h"
-#include "kernels/matmul.h"
 #include "kernels/qkv_rope.h"
 #include "kernels/residual_rmsnorm.h"
 #include "kernels/swiglu.h"
@@ -62,7 +61,7 @@ class Llama : public Network {
     const LlamaLayer& p = parameters_[l];
     const BlockActivations& a = blocks_[l];
     Norm(ctx, a.x1, before, p.norm1, a.n1, a.rstd1);
-    ctx.Run(MatmulForward{.x = a.n1, .w = p.qkv, .bias = p.qkv_bias, .y = a.qkv});
+    LinearForward{.x = a.n1, .w = Weight(l, Fp8Weights::kQkv), .bias = p.qkv_bias, .y = a.qkv}.Run(ctx);
     ctx.Run(QkvRopeForward{.qkv = BySequence(a.qkv),
                            .q_norm = p.q_norm,
                            .k_norm = p.k_norm,
@@ -73,61 +72,69 @@ class Llama : public Network {
                            .v = a.v,
                            .eps = memory_.dims.norm_eps});
     Attend(ctx, in, l);
-    ctx.Run(MatmulForward{.x = a.y, .w = p.projection, .y = a.x2});
+    Round(ctx, a.y);
+    LinearForward{.x = a.y, .w = Weight(l, Fp8Weights::kProjection), .y = a.x2}.Run(ctx);
   }
 
   void ForwardUp(Context& ctx, int64_t l, const Tensor& before) override {
     const LlamaLayer& p = parameters_[l];
     const BlockActivations& a = blocks_[l];
     Norm(ctx, a.x2, before, p.norm2, a.n2, a.rstd2);
-    ctx.Run(SwigluMatmulForward{.x = a.n2, .w = p.gate_up, .gate_up = a.up, .y = a.h});
+    if (a.h.fp8.absent()) {
+      return ctx.Run(SwigluMatmulForward{.x = a.n2.values, .w = p.gate_up, .gate_up = a.up, .y = a.h.values});
+    }
+    LinearForward{.x = a.n2, .w = Weight(l, Fp8Weights::kUp), .y = a.up}.Run(ctx);
+    ctx.Run(SwigluForward{.gate_up = a.up, .y8 = a.h.fp8});
   }
 
   void ForwardDown(Context& ctx, int64_t l) override {
-    ctx.Run(MatmulForward{.x = blocks_[l].h, .w = parameters_[l].down, .y = StreamAfter(l)});
+    LinearForward{.x = blocks_[l].h, .w = Weight(l, Fp8Weights::kDown), .y = StreamAfter(l)}.Run(ctx);
   }
 
   void ForwardFinalNorm(Context& ctx) override {
-    Norm(ctx, final_.x, blocks_.back().x2, View(memory_.parameters, kFinalNorm), final_.n, final_.rstd);
+    Norm(ctx, final_.x, blocks_.back().x2, View(memory_.parameters, kFinalNorm), {final_.n}, final_.rstd);
   }
 
   void BackwardFinalNorm(Context& ctx) override {
-    ctx.Run(ResidualRmsNormBackward{.dy = final_.dx,
+    ctx.Run(ResidualRmsNormBackward{.dy = dx(),
                                     .x = final_.x,
                                     .w = View(memory_.parameters, kFinalNorm),
                                     .rstd = final_.rstd,
-                                    .dx = final_.dx,
+                                    .dx = dx(),
                                     .dw = View(memory_.gradients, kFinalNorm)});
   }
 
   void RecomputeMlp(Context& ctx, int64_t l) override {
     const BlockActivations& a = blocks_[l];
     Norm(ctx, a.x2, Tensor(), parameters_[l].norm2, a.n2, a.rstd2);
-    ctx.Run(SwigluForward{.gate_up = a.up, .y = a.h});
+    ctx.Run(SwigluForward{.gate_up = a.up, .y = a.h.values, .y8 = a.h.fp8});
   }
 
   void BackwardFeedForward(Context& ctx, int64_t l) override {
     const LlamaLayer &p = parameters_[l], &g = gradients_[l];
     const BlockActivations& a = blocks_[l];
-    const Tensor& dx = final_.dx;
-    ctx.Run(MatmulBackward{.dy = dx, .x = a.h, .w = p.down, .dx = a.dh, .dw = g.down});
-    ctx.Run(SwigluBackward{.dy = a.dh, .gate_up = a.up, .dgate_up = a.up});
-    ctx.Run(MatmulBackward{.dy = a.up, .x = a.n2, .w = p.gate_up, .dx = a.dn2, .dw = g.gate_up});
+    Round(ctx, final_.dx);
+    LinearBackward{.dy = final_.dx, .x = a.h, .w = Weight(l, Fp8Weights::kDown), .dx = a.dh, .dw = g.down}.Run(ctx);
+    const Tensor dgate_up = a.dup.fp8.absent() ? a.dup.values : Tensor();
+    ctx.Run(SwigluBackward{.dy = a.dh, .gate_up = a.up, .dgate_up = dgate_up, .dgate_up8 = a.dup.fp8});
+    LinearBackward{.dy = a.dup, .x = a.n2, .w = Weight(l, Fp8Weights::kUp), .dx = a.dn2, .dw = g.gate_up}.Run(ctx);
     ctx.Run(ResidualRmsNormBackward{
-        .dy = a.dn2, .dsum = dx, .x = a.x2, .w = p.norm2, .rstd = a.rstd2, .dx = dx, .dw = g.norm2});
+        .dy = a.dn2, .dsum = dx(), .x = a.x2, .w = p.norm2, .rstd = a.rstd2, .dx = dx(), .dw = g.norm2});
   }
 
   void BackwardAttention(Context& ctx, const NetworkInput& in, int64_t l) override {
     const LlamaLayer &p = parameters_[l], &g = gradients_[l];
     const BlockActivations& a = blocks_[l];
-    const Tensor &dx = final_.dx, dqkv = BySequence(a.dqkv);
-    ctx.Run(MatmulBackward{.dy = dx, .x = a.y, .w = p.projection, .dx = a.dy, .dw = g.projection});
+    const Tensor dqkv = BySequence(a.dqkv.values);
+    Round(ctx, final_.dx);
+    LinearBackward{.dy = final_.dx, .x = a.y, .w = Weight(l, Fp8Weights::kProjection), .dx = a.dy, .dw = g.projection}
+        .Run(ctx);
     ctx.Run(AttentionBackward{.dy = BySequence(a.dy),
                               .q = a.q,
                               .k = a.k,
                               .v = a.v,
                               .document_start = in.document_start,
-                              .y = BySequence(a.y),
+                              .y = BySequence(a.y.values),
                               .lse = a.lse,
                               .dq = a.dq,
                               .dk = a.dk,
@@ -144,24 +151,34 @@ class Llama : public Network {
                             .dq_norm = g.q_norm,
                             .dk_norm = g.k_norm,
                             .eps = memory_.dims.norm_eps});
-    ctx.Run(MatmulBackward{.dy = a.dqkv, .x = a.n1, .w = p.qkv, .dx = a.dn1, .dw = g.qkv, .dbias = g.qkv_bias});
+    Round(ctx, a.dqkv);
+    LinearBackward{
+        .dy = a.dqkv, .x = a.n1, .w = Weight(l, Fp8Weights::kQkv), .dx = a.dn1, .dw = g.qkv, .dbias = g.qkv_bias}
+        .Run(ctx);
     ctx.Run(ResidualRmsNormBackward{
-        .dy = a.dn1, .dsum = dx, .x = a.x1, .w = p.norm1, .rstd = a.rstd1, .dx = dx, .dw = g.norm1});
+        .dy = a.dn1, .dsum = dx(), .x = a.x1, .w = p.norm1, .rstd = a.rstd1, .dx = dx(), .dw = g.norm1});
   }
 
   void BackwardEmbedding(Context& ctx, const NetworkInput& in) override {
     const Tensor dtable = View(memory_.gradients, kEmbedding);
-    ctx.Run(EmbeddingBackward{.dy = final_.dx, .tokens = Rows(in.tokens), .dtable = dtable});
+    ctx.Run(EmbeddingBackward{.dy = dx(), .tokens = Rows(in.tokens), .dtable = dtable});
+  }
+
+  Tensor BlockWeight(int64_t l, Fp8Weights::Matrix matrix) const override {
+    const LlamaLayer& p = parameters_[l];
+    const Tensor weights[Fp8Weights::kMatrices] = {p.qkv, p.projection, p.gate_up, p.down};
+    return weights[matrix];
   }
 
   // x += before where given, then y = RMSNorm(x).
-  void Norm(Context& ctx, const Tensor& x, const Tensor& before, const Tensor& w, const Tensor& y,
+  void Norm(Context& ctx, const Tensor& x, const Tensor& before, const Tensor& w, const Operand& y,
             const Tensor& rstd) const {
     ctx.Run(ResidualRmsNormForward{.x = x,
                                    .residual = before,
                                    .w = w,
                                    .sum = before.absent() ? Tensor() : x,
-                                   .y = y,
+                                   .y = y.values,
+                                   .y8 = y.fp8,
                                    .rstd = rstd,
                                    .eps = memory_.dims.norm_eps});
   }

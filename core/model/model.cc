@@ -11,10 +11,12 @@
 #include "core/base/arena.h"
 #include "core/base/status_macros.h"
 #include "core/model/activation_plan.h"
+#include "core/model/fp8_weights.h"
 #include "core/model/initialize.h"
 #include "core/model/network.h"
 #include "core/model/rope.h"
 #include "kernels/cast.h"
+#include "kernels/cuda/gemm_fp8.h"
 #include "kernels/cuda/repeated_work.h"
 #include "kernels/fill.h"
 #include "kernels/lm_head_cross_entropy.h"
@@ -24,9 +26,18 @@ namespace {
 
 bool HasAngles(const ModelDims& dims) { return dims.architecture == Architecture::kLlama; }
 
+LmHeadCrossEntropy HeadOf(const Network& network, const Tensor& targets, const Tensor& losses) {
+  const Fp8Matrix w8 = network.fp8_head();
+  return {.x = network.rows(),
+          .w = w8.absent() ? network.head() : Tensor(),
+          .targets = targets,
+          .losses = losses,
+          .w8 = w8};
+}
+
 // The largest scratch that an op of a forward and backward asks for: the same code, run on null pointers.
 int64_t ScratchBytes(const ModelDims& dims, const RunShape& shape, const ParameterTable& table,
-                     const ActivationPlan& plan) {
+                     const ActivationPlan& plan, const Fp8Weights& fp8_weights) {
   int64_t most = 0;
   Context ctx = Context::Describe([&](const OpRecord& op) { most = std::max(most, op.scratch_bytes); }, shape.device);
   const Tensor working(nullptr, shape.dtype, {table.flat_size}), gradients(nullptr, DType::kF32, {table.flat_size});
@@ -37,19 +48,18 @@ int64_t ScratchBytes(const ModelDims& dims, const RunShape& shape, const Paramet
                        .shape = shape,
                        .table = table,
                        .plan = plan,
+                       .fp8_weights = fp8_weights,
                        .parameters = working,
                        .gradients = shape.training ? gradients : Tensor(),
                        .angles = HasAngles(dims) ? Tensor(nullptr, DType::kF32, {shape.T, dims.D / 2, 2}) : Tensor()});
   const NetworkInput input = {.tokens = ids, .positions = ids, .document_start = ids};
   network->Forward(ctx, input);
   const Tensor targets(nullptr, DType::kI32, {R}), losses(nullptr, DType::kF32, {R});
-  ctx.Run(LmHeadCrossEntropy{.x = network->rows(),
-                             .w = network->head(),
-                             .targets = targets,
-                             .losses = losses,
-                             .greedy = targets,
-                             .dx = network->dx(),
-                             .dw = network->dhead()});
+  LmHeadCrossEntropy head = HeadOf(*network, targets, losses);
+  head.greedy = targets;
+  head.dx = network->dx();
+  head.dw = network->dhead();
+  ctx.Run(head);
   if (shape.training) network->Backward(ctx, input);
   return most;
 }
@@ -62,7 +72,8 @@ struct Layout {
         table(MakeParameterTable(dims)),
         windows(table),
         activations(ListActivations(dims, shape), dims.L),
-        scratch(ScratchBytes(dims, shape, table, activations)) {}
+        fp8_weights(dims, shape),
+        scratch(ScratchBytes(dims, shape, table, activations, fp8_weights)) {}
 
   int64_t angle_bytes() const { return HasAngles(dims) ? shape.T * dims.D * 4 : 0; }
   // Elements that are kept, and of windows.
@@ -80,6 +91,7 @@ struct Layout {
     const int64_t working = SizeOf(shape.dtype);
     add("parameters", kept_parameters() * 4);
     add(absl::StrCat("parameters in ", Name(shape.dtype)), works_on_copy() ? kept_parameters() * working : 0);
+    add("parameters in 8 bits", fp8_weights.bytes());
     add("gradients", shape.training ? kept_gradients() * 4 : 0);
     add("windows on parameters", shape.shard.parameters ? windows.size() * working : 0);
     add("windows on gradients", shape.shard.gradients ? windows.size() * 4 : 0);
@@ -96,6 +108,7 @@ struct Layout {
   ParameterTable table;
   FlatWindows windows;
   ActivationPlan activations;
+  Fp8Weights fp8_weights;
   int64_t scratch;
 };
 
@@ -107,6 +120,7 @@ class PlannedModel : public Model {
     const int64_t kept = layout_->kept_parameters(), window = layout_->windows.size();
     parameters_ = arena_.Take("parameters", DType::kF32, {kept});
     working_ = layout_->works_on_copy() ? arena_.Take("working parameters", s.dtype, {kept}) : parameters_;
+    if (s.fp8.any()) fp8_weights_ = arena_.Take("fp8 parameters", DType::kU8, {layout_->fp8_weights.bytes()});
     if (s.training) gradients_ = arena_.Take("gradients", DType::kF32, {layout_->kept_gradients()});
     if (s.shard.parameters) parameter_windows_ = arena_.Take("windows on parameters", s.dtype, {window});
     if (s.shard.gradients) gradient_windows_ = arena_.Take("windows on gradients", DType::kF32, {window});
@@ -157,14 +171,18 @@ class PlannedModel : public Model {
   }
 
   void RefreshWorkingParameters() override {
+    WorkingParametersWritten();
     if (!layout_->works_on_copy()) return;
     Context ctx = backend_->MakeContext();
     ctx.Run(Cast{.x = parameters_, .y = working_});
   }
 
+  void WorkingParametersWritten() override { fp8_is_old_ = shape().fp8.any(); }
+
   absl::Status Evaluate(const ModelInput& input, float* losses, int32_t* greedy) override {
     INGOT_ASSIGN_OR_RETURN(const NetworkInput in, OnDevice(input));
     Context ctx = backend_->MakeContext(scratch_);
+    RoundWeights(ctx);
     network().Forward(ctx, in);
     LmHeadCrossEntropy head = LossesOp();
     if (greedy != nullptr) head.greedy = greedy_;
@@ -197,9 +215,10 @@ class PlannedModel : public Model {
 
  private:
   int64_t rows() const { return shape().B * shape().T; }
-  LmHeadCrossEntropy LossesOp() const {
-    return {
-        .x = network().rows(), .w = network().head(), .targets = Reshaped(input_.targets, {rows()}), .losses = losses_};
+  LmHeadCrossEntropy LossesOp() const { return HeadOf(network(), Reshaped(input_.targets, {rows()}), losses_); }
+  // Once for each update of the parameters, outside of a graph.
+  void RoundWeights(Context& ctx) {
+    if (std::exchange(fp8_is_old_, false)) network().RoundWeights(ctx);
   }
   absl::Status HooksStatus() const { return hooks_ == nullptr ? absl::OkStatus() : hooks_->status(); }
   FlatBuffer ReadBuffer() const {
@@ -227,10 +246,12 @@ class PlannedModel : public Model {
                                                          .shape = layout_->shape,
                                                          .table = layout_->table,
                                                          .plan = layout_->activations,
+                                                         .fp8_weights = layout_->fp8_weights,
                                                          .parameters = ReadBuffer(),
                                                          .gradients = gradients,
                                                          .angles = angles_,
-                                                         .activations = activations_.ptr}),
+                                                         .activations = activations_.ptr,
+                                                         .fp8 = fp8_weights_.ptr}),
                              .told = {},
                              .work = cuda::RepeatedWork(backend_->MakeContext().stream())});
     made->network->set_hooks(hooks_);
@@ -249,6 +270,8 @@ class PlannedModel : public Model {
       ctx.Run(head);
       network().Backward(ctx, in);
     };
+    Context ctx = backend_->MakeContext();
+    RoundWeights(ctx);
     if (!shape().cuda_graph) {
       enqueue();
       return HooksStatus();
@@ -280,14 +303,32 @@ class PlannedModel : public Model {
   std::unique_ptr<const Layout> layout_;  // the network refers to it
   std::shared_ptr<const Backend> backend_;
   Arena arena_;
-  Tensor parameters_, working_, gradients_, parameter_windows_, gradient_windows_, activations_, angles_, losses_,
-      greedy_, scratch_;
+  Tensor parameters_, working_, fp8_weights_, gradients_, parameter_windows_, gradient_windows_, activations_, angles_,
+      losses_, greedy_, scratch_;
   ModelInput input_;  // on the device
   std::vector<float> host_losses_;
   LayerHooks* hooks_ = nullptr;
+  bool fp8_is_old_ = false;                                  // fp8_weights_ are of earlier parameters
   std::map<void*, std::unique_ptr<MicroStep>> micro_steps_;  // by where they leave gradients
   MicroStep* micro_step_ = nullptr;                          // one of them
 };
+
+void CheckFp8(const ModelDims& dims, const RunShape& shape, std::vector<std::string>& problems) {
+  const std::pair<const char*, int64_t> sizes[] = {
+      {"channels", dims.C},
+      {"heads * head width", dims.H * dims.D},
+      {"(heads + 2 * kv heads) * head width", (dims.H + 2 * dims.K) * dims.D},
+      {"feed-forward width", dims.F},
+      {"tokens of a micro-batch", shape.B * shape.T}};
+  for (const auto& [name, size] : sizes) {
+    if (size % 16 != 0) {
+      problems.push_back(absl::StrCat(name, ": expected a multiple of 16 with products of 8 bits, found ", size));
+    }
+  }
+  if (shape.shard.parameters) {
+    problems.push_back("products of 8 bits: expected all parameters in each process, found a shard of them");
+  }
+}
 
 absl::Status CheckShape(const ModelDims& dims, const RunShape& shape) {
   std::vector<std::string> problems = Problems(dims);
@@ -302,6 +343,7 @@ absl::Status CheckShape(const ModelDims& dims, const RunShape& shape) {
   if (shape.device == Device::kCpu && shape.cuda_graph) {
     problems.push_back("CUDA graph: expected none on the CPU, found one");
   }
+  if (shape.fp8.any()) CheckFp8(dims, shape, problems);
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
 }
@@ -336,6 +378,9 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Create(const ModelDims& dims, cons
   auto layout = std::make_unique<const Layout>(dims, shape);
   const MemoryPlan plan = layout->Plan();
   INGOT_ASSIGN_OR_RETURN(std::shared_ptr<const Backend> backend, Backend::Create(shape.device));
+  if (shape.fp8.any() && shape.device == Device::kCuda && cuda::WhyNoFp8()[0] != '\0') {
+    return absl::FailedPreconditionError(absl::StrCat(cuda::WhyNoFp8(), "; precision.compute=bf16 does without"));
+  }
   INGOT_ASSIGN_OR_RETURN(Arena arena, backend->CreateArena("model", plan.total()));
   auto model = std::make_unique<PlannedModel>(std::move(layout), std::move(backend), std::move(arena));
   INGOT_RETURN_IF_ERROR(model->FillConstants());

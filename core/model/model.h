@@ -25,6 +25,15 @@ struct ModelShard {
   int64_t size() const { return end - begin; }
 };
 
+// Which products read operands of 8 bits (kernels/fp8_matrix.h): sums stay f32, and what they are added to is of the model's
+// own format. Weights and activations are e4m3. Every width of a block and B * T must be multiples of 16.
+struct Fp8Use {
+  bool blocks = false;             // the linear layers of all blocks, forward and backward
+  bool head = false;               // logits and their gradients
+  DType gradients = DType::kE4m3;  // of gradients that products read: kE4m3, or kE5m2 for more range and one bit less
+  bool any() const { return blocks || head; }
+};
+
 // What one call of the model works on.
 struct RunShape {
   int64_t B = 1;
@@ -36,6 +45,7 @@ struct RunShape {
   bool cuda_graph = false;    // kCuda: Accumulate() is captured once and launched as a whole; the same bits
   DType dtype = DType::kF32;  // of activations and the weights that products read; kBf16 on kCuda only
   ModelShard shard = {};
+  Fp8Use fp8 = {};  // not with shard.parameters
 };
 
 struct MemoryEntry {
@@ -88,6 +98,8 @@ class Model {
   // Rounds parameters() into working_parameters(). To be called by whoever has written parameters(), unless they are f32
   // and so the same.
   virtual void RefreshWorkingParameters() = 0;
+  // To be called by whoever has written working_parameters(): what was made of them is made again when it is needed.
+  virtual void WorkingParametersWritten() = 0;
 
   // Forward only. losses: (B*T) nats, 0 where there is no target. greedy, if not null: (B*T) most likely next ids.
   // Errors here and below: what the device reports.

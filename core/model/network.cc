@@ -15,7 +15,7 @@ Network::Network(const NetworkMemory& memory, const std::string& embedding_name)
             .mean = view("final_mean"),
             .rstd = view("final_rstd"),
             .n = view("final_n"),
-            .dx = view("dx")};
+            .dx = OperandOf("dx", 0)};
 }
 
 std::unique_ptr<Network> Network::Create(const NetworkMemory& memory) {
@@ -27,29 +27,45 @@ BlockActivations Network::ActivationsOf(int64_t l) const {
   BlockActivations a = {.x1 = view("x1"),
                         .mean1 = view("mean1"),
                         .rstd1 = view("rstd1"),
-                        .n1 = view("n1"),
+                        .n1 = OperandOf("n1", l),
                         .qkv = view("qkv"),
                         .q = view("q"),
                         .k = view("k"),
                         .v = view("v"),
                         .lse = view("lse"),
-                        .y = view("y"),
+                        .y = OperandOf("y", l),
                         .x2 = view("x2"),
                         .mean2 = view("mean2"),
                         .rstd2 = view("rstd2"),
-                        .n2 = view("n2"),
+                        .n2 = OperandOf("n2", l),
                         .up = view("up"),
-                        .h = view("h"),
+                        .h = OperandOf("h", l),
                         .dh = view("dh"),
                         .dn2 = view("dn2"),
                         .dy = view("dy"),
                         .dq = view("dq"),
                         .dk = view("dk"),
                         .dv = view("dv"),
-                        .dqkv = view("dqkv"),
-                        .dn1 = view("dn1")};
-  if (memory_.dims.qk_norm) a.dqkv = a.qkv;  // kept for the norms' backward, which writes over it
+                        .dn1 = view("dn1"),
+                        .dup = OperandOf("dup", l),
+                        .dqkv = OperandOf("dqkv", l)};
+  a.dup.values = memory_.dims.architecture == Architecture::kLlama ? a.up : a.dh;
+  if (memory_.dims.qk_norm) a.dqkv.values = a.qkv;  // kept for the norms' backward, which writes over it
   return a;
+}
+
+Operand Network::OperandOf(const std::string& name, int64_t l) const {
+  const auto view = [&](const char* part) { return memory_.plan.View(memory_.activations, name + part, l); };
+  return {view(""), {.rows = view(".rows"), .columns = view(".columns"), .scales = view(".scales")}};
+}
+
+void Network::RoundWeights(Context& ctx) {
+  for (int64_t l = 0; l < memory_.dims.L; ++l) {
+    for (int matrix = 0; matrix < Fp8Weights::kMatrices; ++matrix) {
+      Round(ctx, Weight(l, static_cast<Fp8Weights::Matrix>(matrix)));
+    }
+  }
+  Round(ctx, {head(), fp8_head()});
 }
 
 Tensor Network::View(const FlatBuffer& buffer, const std::string& name) const { return JointView(buffer, {name}); }
@@ -78,7 +94,7 @@ void Network::Attend(Context& ctx, const NetworkInput& input, int64_t l) const {
                                     .k = a.k,
                                     .v = a.v,
                                     .document_start = input.document_start,
-                                    .y = Reshaped(a.y, {B, T, H * D}),
+                                    .y = Reshaped(a.y.values, {B, T, H * D}),
                                     .lse = a.lse});
   }
   const KvCache& cache = *memory_.cache;
@@ -88,7 +104,7 @@ void Network::Attend(Context& ctx, const NetworkInput& input, int64_t l) const {
                           .v_new = Reshaped(a.v, {K, T, D}),
                           .k_cache = Slice(cache.k, l * size, {K, P, D}),
                           .v_cache = Slice(cache.v, l * size, {K, P, D}),
-                          .y = a.y,
+                          .y = a.y.values,
                           .past = cache.length});
 }
 

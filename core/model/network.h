@@ -7,7 +7,9 @@
 #include "core/model/activation_plan.h"
 #include "core/model/dims.h"
 #include "core/model/flat_windows.h"
+#include "core/model/fp8_weights.h"
 #include "core/model/layer_hooks.h"
+#include "core/model/linear.h"
 #include "core/model/model.h"
 #include "core/model/parameter_table.h"
 #include "kernels/context.h"
@@ -41,25 +43,32 @@ struct NetworkMemory {
   const RunShape& shape;
   const ParameterTable& table;
   const ActivationPlan& plan;
+  const Fp8Weights& fp8_weights;
   FlatBuffer parameters;
   FlatBuffer gradients;         // absent unless training
   Tensor angles;                // (P, D/2, 2); absent for gpt2
   void* activations = nullptr;  // plan.bytes()
+  void* fp8 = nullptr;          // fp8_weights.bytes()
   KvCache* cache = nullptr;     // attention reads and extends it if given; B = 1, no training
 };
 
-// Activations of one layer and their gradients, R = B * T.
+// Activations of one layer and their gradients, R = B * T. Operands of 8 bits have values only where others read them.
 struct BlockActivations {
-  Tensor x1, mean1, rstd1, n1;  // (R, C), (R), (R), (R, C)   stream into the block, its norm
-  Tensor qkv, q, k, v, lse, y;  // (R, (H+2K)D), (B, H, T, D), (B, K, T, D) twice, (B, H, T), (R, H*D)
-  Tensor x2, mean2, rstd2, n2;  // stream into the feed-forward half, its norm
-  Tensor up, h;                 // (R, 2F) gate and up, or (R, F); (R, F)
-  Tensor dh, dn2, dy, dq, dk, dv, dqkv, dn1;
+  Tensor x1, mean1, rstd1;   // (R, C), (R), (R)   stream into the block, its norm
+  Operand n1;                // (R, C)
+  Tensor qkv, q, k, v, lse;  // (R, (H+2K)D), (B, H, T, D), (B, K, T, D) twice, (B, H, T)
+  Operand y;                 // (R, H*D)
+  Tensor x2, mean2, rstd2;   // stream into the feed-forward half, its norm
+  Operand n2;                // (R, C)
+  Tensor up;                 // (R, 2F) gate and up, or (R, F)
+  Operand h;                 // (R, F)
+  Tensor dh, dn2, dy, dq, dk, dv, dn1;
+  Operand dup, dqkv;  // of `up`, whose place its values take, and qkv
 };
 
 struct FinalActivations {
   Tensor x, mean, rstd, n;  // (R, C), (R), (R), (R, C)
-  Tensor dx;                // (R, C)  gradient of the residual stream, all the way down
+  Operand dx;               // (R, C)  gradient of the residual stream, all the way down
 };
 
 class Network {
@@ -75,11 +84,14 @@ class Network {
   // From the gradient of those rows, left in dx() by the head, to the embedding: gradients +=.
   void Backward(Context& ctx, const NetworkInput& input);
 
-  const Tensor& rows() const { return final_.n; }  // (R, C)
-  const Tensor& dx() const { return final_.dx; }   // (R, C)
+  const Tensor& rows() const { return final_.n; }        // (R, C)
+  const Tensor& dx() const { return final_.dx.values; }  // (R, C)
   // The head's weight (V, C): a matrix of its own, or the embedding.
   Tensor head() const { return View(memory_.parameters, head_name_); }
   Tensor dhead() const { return View(memory_.gradients, head_name_); }
+  Fp8Matrix fp8_head() const { return memory_.fp8_weights.Head(memory_.fp8); }
+  // All weights that products read as 8-bit operands are made of the parameters again.
+  void RoundWeights(Context& ctx);
 
  protected:
   // `head_name`, `embedding_name`: Hugging Face names of the matrices.
@@ -100,6 +112,12 @@ class Network {
   virtual void BackwardEmbedding(Context& ctx, const NetworkInput& input) = 0;
   // n2 and h once more, from x2 and `up`.
   virtual void RecomputeMlp(Context& ctx, int64_t l) = 0;
+  // A block's matrices, as Fp8Weights lists them.
+  virtual Tensor BlockWeight(int64_t l, Fp8Weights::Matrix matrix) const = 0;
+
+  Operand Weight(int64_t l, Fp8Weights::Matrix matrix) const {
+    return {BlockWeight(l, matrix), memory_.fp8_weights.Of(memory_.fp8, l, matrix)};
+  }
 
   // Attention within the batch, or over the cache.
   void Attend(Context& ctx, const NetworkInput& input, int64_t l) const;
@@ -120,6 +138,7 @@ class Network {
 
  private:
   BlockActivations ActivationsOf(int64_t l) const;
+  Operand OperandOf(const std::string& name, int64_t l) const;
   void RecomputeBlock(Context& ctx, const NetworkInput& input, int64_t l);
 
   std::string head_name_;

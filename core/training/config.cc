@@ -211,6 +211,13 @@ void SetDefaultPrecision(Device device, RunConfig& config) {
   config.mutable_precision()->set_compute(device == Device::kCpu ? PrecisionConfig::fp32 : PrecisionConfig::bf16);
 }
 
+Fp8Use Fp8Of(const PrecisionConfig& precision) {
+  if (precision.compute() != PrecisionConfig::fp8) return {};
+  return {.blocks = true,
+          .head = precision.fp8_head(),
+          .gradients = precision.fp8_gradients() == PrecisionConfig::e5m2 ? DType::kE5m2 : DType::kE4m3};
+}
+
 RunShape ShapeOf(const RunConfig& config, Device device) {
   return {.B = config.training().micro_batch(),
           .T = config.data().sequence_length(),
@@ -219,7 +226,8 @@ RunShape ShapeOf(const RunConfig& config, Device device) {
           .recompute_mlp = config.model().recompute() == ModelConfig::mlp,
           .device = device,
           .cuda_graph = config.training().cuda_graph(),
-          .dtype = config.precision().compute() == PrecisionConfig::fp32 ? DType::kF32 : DType::kBf16};
+          .dtype = config.precision().compute() == PrecisionConfig::fp32 ? DType::kF32 : DType::kBf16,
+          .fp8 = Fp8Of(config.precision())};
 }
 
 }  // namespace ingot

@@ -43,6 +43,24 @@ void CheckModel(const RunConfig& config, Checker& check) {
   check.Real("model.z_loss", config.model().z_loss(), 0, false, 1, false);
 }
 
+// Rows of 8-bit values begin at multiples of 16 bytes.
+void CheckFp8(const RunConfig& config, Checker& check) {
+  const ModelDims dims = DimsOf(config);
+  const std::pair<const char*, int64_t> sizes[] = {{"model.channels", dims.C},
+                                                   {"model.heads * model.head_width", dims.H * dims.D},
+                                                   {"model.kv_heads * model.head_width * 2", 2 * dims.K * dims.D},
+                                                   {"model.feed_forward", dims.F},
+                                                   {"training.micro_batch * data.sequence_length",
+                                                    config.training().micro_batch() * config.data().sequence_length()}};
+  for (const auto& [name, size] : sizes) {
+    check.Rule(size % 16 == 0,
+               absl::StrCat(name, ": expected a multiple of 16 with precision.compute fp8, found ", size));
+  }
+  check.Rule(
+      config.parallel().zero() < 3,
+      "parallel.zero: expected at most 2 with precision.compute fp8, whose weights are made once a step, found 3");
+}
+
 void CheckPrecision(const RunConfig& config, Device device, Checker& check) {
   const PrecisionConfig::Compute compute = config.precision().compute();
   const std::string found = absl::StrCat(", found ", PrecisionConfig::Compute_Name(compute));
@@ -51,11 +69,10 @@ void CheckPrecision(const RunConfig& config, Device device, Checker& check) {
                absl::StrCat("precision.compute: expected fp32 (all the CPU computes in)", found));
     check.Rule(!config.training().cuda_graph(),
                "training.cuda_graph: expected false (there are no CUDA graphs on the CPU), found true");
-  } else {
-    check.Rule(
-        compute != PrecisionConfig::fp8,
-        absl::StrCat("precision.compute: expected bf16 or fp32 (what this version's kernels compute in)", found));
   }
+  if (compute == PrecisionConfig::fp8) CheckFp8(config, check);
+  check.Rule(compute == PrecisionConfig::fp8 || !config.precision().fp8_head(),
+             absl::StrCat("precision.fp8_head: expected precision.compute fp8 beside it", found));
 }
 
 void CheckTokens(const RunConfig& config, Checker& check) {

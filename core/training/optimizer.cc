@@ -20,7 +20,7 @@ int64_t Optimizer::Bytes(Interval part, DType moments) {
   return 2 * Arena::Aligned(part.size() * SizeOf(moments)) + Arena::Aligned(Blocks(part) * SizeOf(DType::kF64));
 }
 
-absl::StatusOr<Optimizer> Optimizer::Create(const Model& model, const AdamWSettings& settings, Interval part) {
+absl::StatusOr<Optimizer> Optimizer::Create(Model& model, const AdamWSettings& settings, Interval part) {
   const int64_t bytes =
       std::max(Bytes(part, settings.moments), Arena::kAlignment);  // a rank may have nothing to update
   INGOT_ASSIGN_OR_RETURN(Arena arena, model.backend()->CreateArena("optimizer moments", bytes));
@@ -30,7 +30,7 @@ absl::StatusOr<Optimizer> Optimizer::Create(const Model& model, const AdamWSetti
   return optimizer;
 }
 
-Optimizer::Optimizer(const Model& model, const AdamWSettings& settings, Interval part, Arena arena)
+Optimizer::Optimizer(Model& model, const AdamWSettings& settings, Interval part, Arena arena)
     : model_(&model), settings_(settings), part_(part), arena_(std::move(arena)) {
   moment1_ = arena_.Take("first moments", settings.moments, {part.size()});
   moment2_ = arena_.Take("second moments", settings.moments, {part.size()});
@@ -74,6 +74,7 @@ void Optimizer::Apply(int64_t step, double learning_rate, double gradient_scale)
                   .rounding_seed = settings_.rounding_seed,
                   .first_element = begin});
   }
+  model_->WorkingParametersWritten();
 }
 
 }  // namespace ingot

@@ -29,7 +29,7 @@ class Optimizer {
   static int64_t Bytes(Interval part, DType moments = DType::kF32);
   // Of the flat buffer's elements `part`, which begins and ends at multiples of GradientNorm::kBlock. Moments at zero, on
   // the model's device. `model` must outlive the optimizer. Errors: memory the device does not have.
-  static absl::StatusOr<Optimizer> Create(const Model& model, const AdamWSettings& settings, Interval part);
+  static absl::StatusOr<Optimizer> Create(Model& model, const AdamWSettings& settings, Interval part);
 
   // Sums of squares of the part's gradients, by block: NormOfBlockSums() of all parts' is the square of the 2-norm.
   absl::StatusOr<std::vector<double>> BlockSums();
@@ -42,10 +42,10 @@ class Optimizer {
   OptimizerTensors tensors() const { return {moment1_, moment2_}; }  // of the part
 
  private:
-  Optimizer(const Model& model, const AdamWSettings& settings, Interval part, Arena arena);
+  Optimizer(Model& model, const AdamWSettings& settings, Interval part, Arena arena);
   Tensor Gradients(int64_t begin, int64_t size) const;  // elements of the flat buffer
 
-  const Model* model_;
+  Model* model_;
   AdamWSettings settings_;
   Interval part_;
   Arena arena_;

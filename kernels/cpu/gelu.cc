@@ -2,6 +2,7 @@
 #include "kernels/gelu.h"
 
 #include "kernels/checks.h"
+#include "kernels/cpu/fp8_blocks.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/vector_math.h"
 
@@ -16,27 +17,35 @@ inline float TwoU(float x) { return kTwoRootTwoOverPi * x * (1.0f + kCubic * x *
 
 }  // namespace
 
-void GeluForward::OnCpu(Context&) const {
-  CheckMemory(kName, {x, y});
-  const float* const in = x.data<float>();
-  float* const out = y.data<float>();
-  const int64_t N = Count(x);
+int64_t GeluForward::ScratchBytes() const { return BandBytes(x.dim(0), x.dim(1), y); }
+
+void GeluForward::OnCpu(Context& ctx) const {
+  CheckMemory(kName, {x, y, y8.rows, y8.columns, y8.scales});
+  const int64_t R = x.dim(0), F = x.dim(1);
+  MakeRows(ctx, R, F, y, y8, [&](int64_t first, int64_t rows, float* out) {
+    const float* const in = x.data<float>() + first * F;
+    const int64_t N = rows * F;
 #pragma omp parallel for simd if (WorthThreads(N))
-  for (int64_t n = 0; n < N; ++n) out[n] = in[n] * Sigmoid(TwoU(in[n]));
+    for (int64_t n = 0; n < N; ++n) out[n] = in[n] * Sigmoid(TwoU(in[n]));
+  });
 }
 
-void GeluBackward::OnCpu(Context&) const {
-  CheckMemory(kName, {dy, x, dx});
-  const float *const dout = dy.data<float>(), *const in = x.data<float>();
-  float* const din = dx.data<float>();
-  const int64_t N = Count(x);
+int64_t GeluBackward::ScratchBytes() const { return BandBytes(x.dim(0), x.dim(1), dx); }
+
+void GeluBackward::OnCpu(Context& ctx) const {
+  CheckMemory(kName, {dy, x, dx, dx8.rows, dx8.columns, dx8.scales});
+  const int64_t R = x.dim(0), F = x.dim(1);
+  MakeRows(ctx, R, F, dx, dx8, [&](int64_t first, int64_t rows, float* din) {
+    const float *const dout = dy.data<float>() + first * F, *const in = x.data<float>() + first * F;
+    const int64_t N = rows * F;
 #pragma omp parallel for simd if (WorthThreads(N))
-  for (int64_t n = 0; n < N; ++n) {
-    const float a = in[n];
-    const SigmoidParts s = SigmoidAndComplement(TwoU(a));
-    const float slope = kTwoRootTwoOverPi * (1.0f + 3.0f * kCubic * a * a);
-    din[n] = dout[n] * (s.value + a * s.value * s.complement * slope);
-  }
+    for (int64_t n = 0; n < N; ++n) {
+      const float a = in[n];
+      const SigmoidParts s = SigmoidAndComplement(TwoU(a));
+      const float slope = kTwoRootTwoOverPi * (1.0f + 3.0f * kCubic * a * a);
+      din[n] = dout[n] * (s.value + a * s.value * s.complement * slope);
+    }
+  });
 }
 
 }  // namespace ingot

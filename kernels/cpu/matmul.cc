@@ -3,7 +3,8 @@
 
 #include "kernels/checks.h"
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/panels.h"
+#include "kernels/cpu/column_sums.h"
+#include "kernels/cpu/rows.h"
 
 namespace ingot {
 namespace {
@@ -12,7 +13,7 @@ constexpr int64_t kBiasColumns = 256;  // of dbias, summed by one thread
 constexpr int64_t kBiasRows = 128;     // summed in one chain
 
 // dbias[n] += sum_r dy[r,n] for n in [begin, begin + columns): blocks of rows, folded in order.
-void AddColumnSums(const float* dy, int64_t R, int64_t O, int64_t begin, int64_t columns, float* dbias) {
+void AddSomeColumnSums(const float* dy, int64_t R, int64_t O, int64_t begin, int64_t columns, float* dbias) {
   for (int64_t first = 0; first < R; first += kBiasRows) {
     float sums[kBiasColumns] = {};
     for (int64_t r = first; r < std::min(first + kBiasRows, R); ++r) {
@@ -23,6 +24,8 @@ void AddColumnSums(const float* dy, int64_t R, int64_t O, int64_t begin, int64_t
   }
 }
 
+Pieces BiasPieces(int64_t O) { return CutInto(O, kBiasColumns); }
+
 void AddBias(const float* bias, int64_t rows, int64_t columns, float* y, int64_t stride) {
   for (int64_t m = 0; m < rows; ++m) {
     for (int64_t n = 0; n < columns; ++n) y[m * stride + n] += bias[n];
@@ -30,6 +33,15 @@ void AddBias(const float* bias, int64_t rows, int64_t columns, float* y, int64_t
 }
 
 }  // namespace
+
+void AddColumnSums(const Tensor& dy, const Tensor& out) {
+  const int64_t R = dy.dim(0), O = dy.dim(1);
+  const Pieces pieces = BiasPieces(O);
+#pragma omp parallel for if (WorthThreads(R * O))
+  for (int64_t i = 0; i < pieces.count; ++i) {
+    AddSomeColumnSums(dy.data<float>(), R, O, pieces.begin(i), pieces.length(i), out.data<float>());
+  }
+}
 
 void MatmulForward::OnCpu(Context&) const {
   CheckMemory(kName, {x, w, bias, y});
@@ -52,7 +64,7 @@ void MatmulBackward::OnCpu(Context&) const {
   float *const din = dx.data<float>(), *const dweights = dw.data<float>(), *const db = dbias.data<float>();
   const PanelGrid dw_grid = CutProduct(O, I), dx_grid = CutProduct(R, I);
   const int64_t dw_end = dw_grid.count(), dx_end = dw_end + (dx.absent() ? 0 : dx_grid.count());
-  const Pieces bias_pieces = CutInto(O, kBiasColumns);
+  const Pieces bias_pieces = BiasPieces(O);
   const int64_t end = dx_end + (dbias.absent() ? 0 : bias_pieces.count);
   // One list of panels for the three outputs: the threads idle at its end only.
 #pragma omp parallel for schedule(dynamic)
@@ -65,7 +77,7 @@ void MatmulBackward::OnCpu(Context&) const {
       Sgemm(false, false, rows, columns, O, 1, dout + r * O, O, weights + i, I, 0, din + r * I + i, I);
     } else {
       const int64_t piece = task - dx_end;
-      AddColumnSums(dout, R, O, bias_pieces.begin(piece), bias_pieces.length(piece), db);
+      AddSomeColumnSums(dout, R, O, bias_pieces.begin(piece), bias_pieces.length(piece), db);
     }
   }
 }

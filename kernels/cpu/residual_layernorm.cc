@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/checks.h"
+#include "kernels/cpu/fp8_blocks.h"
 #include "kernels/cpu/rows.h"
 
 namespace ingot {
@@ -45,28 +46,32 @@ void BackwardRow(const float* dy, const float* dsum, const float* x, const float
 
 }  // namespace
 
-void ResidualLayerNormForward::OnCpu(Context&) const {
-  CheckMemory(kName, {x, residual, w, b, sum, y, mean, rstd});
+int64_t ResidualLayerNormForward::ScratchBytes() const { return BandBytes(x.dim(0), x.dim(1), y); }
+
+void ResidualLayerNormForward::OnCpu(Context& ctx) const {
+  CheckMemory(kName, {x, residual, w, b, sum, y, y8.rows, y8.columns, y8.scales, mean, rstd});
   const int64_t R = x.dim(0), C = x.dim(1);
   const float *const in = x.data<float>(), *const added = residual.data<float>();
   const float *const weights = w.data<float>(), *const bias = b.data<float>();
-  float *const sums = sum.data<float>(), *const out = y.data<float>();
-  float *const means = mean.data<float>(), *const rstds = rstd.data<float>();
-#pragma omp parallel for if (WorthThreads(R * C))
-  for (int64_t r = 0; r < R; ++r) {
-    const float* row = in + r * C;
-    if (added != nullptr) {
-      float* const sum_row = sums + r * C;
+  float *const sums = sum.data<float>(), *const means = mean.data<float>(), *const rstds = rstd.data<float>();
+  MakeRows(ctx, R, C, y, y8, [&](int64_t first, int64_t rows, float* out) {
+#pragma omp parallel for if (WorthThreads(rows * C))
+    for (int64_t r = first; r < first + rows; ++r) {
+      const float* row = in + r * C;
+      if (added != nullptr) {
+        float* const sum_row = sums + r * C;
 #pragma omp simd
-      for (int64_t c = 0; c < C; ++c) sum_row[c] = row[c] + added[r * C + c];
-      row = sum_row;
+        for (int64_t c = 0; c < C; ++c) sum_row[c] = row[c] + added[r * C + c];
+        row = sum_row;
+      }
+      const Statistics s = StatisticsOf(row, C, eps);
+      means[r] = s.mean;
+      rstds[r] = s.rstd;
+      float* const out_row = out + (r - first) * C;
+#pragma omp simd
+      for (int64_t c = 0; c < C; ++c) out_row[c] = (row[c] - s.mean) * s.rstd * weights[c] + bias[c];
     }
-    const Statistics s = StatisticsOf(row, C, eps);
-    means[r] = s.mean;
-    rstds[r] = s.rstd;
-#pragma omp simd
-    for (int64_t c = 0; c < C; ++c) out[r * C + c] = (row[c] - s.mean) * s.rstd * weights[c] + bias[c];
-  }
+  });
 }
 
 int64_t ResidualLayerNormBackward::ScratchBytes() const {

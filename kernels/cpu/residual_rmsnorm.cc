@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/checks.h"
+#include "kernels/cpu/fp8_blocks.h"
 #include "kernels/cpu/rows.h"
 
 namespace ingot {
@@ -45,17 +46,22 @@ void BackwardRow(const float* dy, const float* dsum, const float* x, const float
 
 }  // namespace
 
-void ResidualRmsNormForward::OnCpu(Context&) const {
-  CheckMemory(kName, {x, residual, w, sum, y, rstd});
+int64_t ResidualRmsNormForward::ScratchBytes() const { return BandBytes(x.dim(0), x.dim(1), y); }
+
+void ResidualRmsNormForward::OnCpu(Context& ctx) const {
+  CheckMemory(kName, {x, residual, w, sum, y, y8.rows, y8.columns, y8.scales, rstd});
   const int64_t R = x.dim(0), C = x.dim(1);
   const float *const in = x.data<float>(), *const added = residual.data<float>(), *const weights = w.data<float>();
-  float *const sums = sum.data<float>(), *const out = y.data<float>(), *const rstds = rstd.data<float>();
-#pragma omp parallel for if (WorthThreads(R * C))
-  for (int64_t r = 0; r < R; ++r) {
-    const int64_t i = r * C;
-    rstds[r] = added == nullptr ? ForwardRow(in + i, nullptr, weights, C, eps, nullptr, out + i)
-                                : ForwardRow(in + i, added + i, weights, C, eps, sums + i, out + i);
-  }
+  float *const sums = sum.data<float>(), *const rstds = rstd.data<float>();
+  MakeRows(ctx, R, C, y, y8, [&](int64_t first, int64_t rows, float* out) {
+#pragma omp parallel for if (WorthThreads(rows * C))
+    for (int64_t r = first; r < first + rows; ++r) {
+      const int64_t i = r * C;
+      float* const out_row = out + (r - first) * C;
+      rstds[r] = added == nullptr ? ForwardRow(in + i, nullptr, weights, C, eps, nullptr, out_row)
+                                  : ForwardRow(in + i, added + i, weights, C, eps, sums + i, out_row);
+    }
+  });
 }
 
 int64_t ResidualRmsNormBackward::ScratchBytes() const {

@@ -4,34 +4,16 @@
 #include <string>
 #include <vector>
 
-#include "core/base/bf16.h"
-#include "kernels/cpu/blas.h"
-#include "kernels/cpu/panels.h"
 #include "kernels/cpu/vector_math.h"
 #include "kernels/cuda/gemm_plans.h"
 #include "kernels/cuda/gemm_sm90.h"
 #include "kernels/cuda/gemm_tiled.h"
 #include "kernels/cuda/tensor_map.h"
+#include "kernels/cuda/widened_product_emulator.h"
 #include "kernels/emulator/stream.h"
 
 namespace ingot::cuda {
 namespace {
-
-std::vector<float> Widened(const Tensor& t) {
-  std::vector<float> x(Count(t));
-  for (size_t i = 0; i < x.size(); ++i) {
-    x[i] = t.dtype == DType::kBf16 ? ToFloat(t.data<Bf16>()[i]) : t.data<float>()[i];
-  }
-  return x;
-}
-
-void Store(const Tensor& t, int64_t i, float value) {
-  if (t.dtype == DType::kBf16) {
-    t.data<Bf16>()[i] = ToBf16(value);
-  } else {
-    t.data<float>()[i] = value;
-  }
-}
 
 // 2u of kernels/gelu.h: 0.5 * (1 + tanh u) is the sigmoid of it.
 float TwoU(float x) { return 1.5957691216f * x * (1.0f + 0.044715f * x * x); }
@@ -55,23 +37,25 @@ void Compute(const Gemm& gemm) {
   const std::vector<float> aux =
       gemm.epilogue == GemmEpilogue::kGeluGradient ? Widened(gemm.aux) : std::vector<float>();
   std::vector<float> c = gemm.beta == 0 ? std::vector<float>(Count(gemm.c)) : Widened(gemm.c);
-  const int64_t M = gemm.M(), N = gemm.N(), K = gemm.K(), stride_a = gemm.a.dim(1), stride_b = gemm.b.dim(1);
-  const PanelGrid grid = CutProduct(M, N);
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t i = 0; i < grid.count(); ++i) {
-    const auto [m, rows, n, columns] = grid.panel(i);
-    Sgemm(gemm.transpose_a, gemm.transpose_b, rows, columns, K, gemm.alpha,
-          a.data() + (gemm.transpose_a ? m : m * stride_a), stride_a, b.data() + (gemm.transpose_b ? n * stride_b : n),
-          stride_b, gemm.beta, c.data() + m * N + n, N);
-  }
+  const int64_t M = gemm.M(), N = gemm.N();
+  Multiply({.a = a,
+            .b = b,
+            .c = c,
+            .M = M,
+            .N = N,
+            .K = gemm.K(),
+            .transpose_a = gemm.transpose_a,
+            .transpose_b = gemm.transpose_b,
+            .alpha = gemm.alpha,
+            .beta = gemm.beta});
   for (int64_t i = 0; i < M * N; ++i) {
     float z = bias.empty() ? c[i] : c[i] + bias[i % N];
     if (gemm.epilogue == GemmEpilogue::kGelu) {
-      Store(gemm.aux, i, z);
+      StoreElement(gemm.aux, i, z);
       z = Gelu(z);
     }
     if (gemm.epilogue == GemmEpilogue::kGeluGradient) z *= GeluGradient(aux[i]);
-    Store(gemm.c, i, z);
+    StoreElement(gemm.c, i, z);
   }
   if (!gemm.a_sums.absent()) SumOverK(gemm, a);
 }

@@ -1,25 +1,16 @@
 #include "kernels/cuda/gemm_sm90.h"
 
 #include "kernels/checks.h"
-#include "kernels/cuda/accumulator_sm90.cuh"
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/gemm_tile_sm90.cuh"
 #include "kernels/cuda/sigmoid.cuh"
-#include "kernels/cuda/stages_sm90.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
 namespace ingot::cuda {
 namespace {
 
-constexpr int kTileM = 128, kTileK = 64;
-constexpr int kSlab = 64;  // rows of m that a warpgroup owns; elements in a row of the swizzle's pattern
+constexpr int kTileK = 64;  // a row of the swizzle's pattern
 constexpr int kSlabElements = kSlab * kTileK;
 constexpr int kStepK = 16;  // of one wgmma
-constexpr int kWarpgroup = 128;
-constexpr int kConsumers = kTileM / kSlab * kWarpgroup;
-constexpr int kThreads = kWarpgroup + kConsumers;  // the first warpgroup loads
-constexpr int kStageBytes = 192 * 1024;            // of all stages
-constexpr int kLoaderRegisters = 40, kConsumerRegisters = 232;
-constexpr int kGroupM = 16;  // rows of tiles that are visited together, so that their tiles of b stay in the L2 cache
 
 template <int kTileN>
 struct Stage {
@@ -28,38 +19,14 @@ struct Stage {
 };
 
 template <int kTileN>
-struct Storage {
-  static constexpr int kStages = kStageBytes / static_cast<int>(sizeof(Stage<kTileN>));
-  Stage<kTileN> stage[kStages];
-  StageBarriers<kStages> barriers;
-};
+using Storage = StagesOf<Stage<kTileN>>;
 
 struct Args {
   TensorMap a, b;
-  void* c;
-  const void* bias;  // or null
-  Bf16* y;           // of SwiGLU
-  int64_t M, N, K;   // N: columns of c, of SwiGLU those of y
-  float alpha, beta;
+  Output output;  // N: columns of c, of SwiGLU those of y
+  Bf16* y;        // of SwiGLU
+  int64_t K;
 };
-
-struct TilePlace {
-  int64_t m, n;
-};
-
-// Tiles are counted down a group of kGroupM rows of tiles, then along n.
-template <int kColumns>
-__device__ __forceinline__ TilePlace PlaceOfTile(int64_t index, int64_t M, int64_t N) {
-  const int64_t tiles_m = (M + kTileM - 1) / kTileM, tiles_n = (N + kColumns - 1) / kColumns;
-  const int64_t group = index / (kGroupM * tiles_n), within = index % (kGroupM * tiles_n);
-  const int64_t rows = Min<int64_t>(kGroupM, tiles_m - group * kGroupM);
-  return {(group * kGroupM + within % rows) * kTileM, within / rows * kColumns};
-}
-
-template <int kColumns>
-__host__ __device__ __forceinline__ int64_t TilesOf(int64_t M, int64_t N) {
-  return (M + kTileM - 1) / kTileM * ((N + kColumns - 1) / kColumns);
-}
 
 // Rows [row, row + kRows) and columns [k, k + kTileK) of an operand. One whose k lie together comes as one box, another as
 // slabs of 64 rows.
@@ -82,7 +49,7 @@ __device__ __forceinline__ uint64_t DescriptorOf(const Bf16* tile) {
 template <bool kMnMajor>
 inline constexpr int kStepBytes = kMnMajor ? 2048 : kStepK* static_cast<int>(sizeof(Bf16));
 
-// c = alpha * sum + beta * c + bias
+// c as Output has it.
 struct Plain {
   template <int kTileN>
   static constexpr int kColumns = kTileN;
@@ -90,26 +57,7 @@ struct Plain {
   template <typename Out, int kRegisters>
   static __device__ __forceinline__ void Store(const Args& args, const float (&sum)[kRegisters], int64_t m, int64_t n,
                                                int thread) {
-    const Fragment at(m, thread);
-    Out* const c = static_cast<Out*>(args.c);
-    const auto value = [&](int i) {
-      const int64_t row = at.row + i / 2 % 2 * 8, column = n + i / 4 * 8 + at.column + i % 2;
-      float v = args.alpha * sum[i];
-      if (row >= args.M || column >= args.N) return v;
-      if (args.beta != 0) v += args.beta * ToFloat(c[row * args.N + column]);
-      if (args.bias != nullptr) v += ToFloat(static_cast<const Out*>(args.bias)[column]);
-      return v;
-    };
-    if constexpr (std::is_same_v<Out, Bf16>) {
-      StoreRounded<kRegisters>(c, args.N, args.M, args.N, n, at, value);
-    } else {
-#pragma unroll
-      for (int i = 0; i < kRegisters; ++i) {
-        const int64_t row = at.row + i / 2 % 2 * 8, column = n + i / 4 * 8 + at.column + i % 2;
-        const float v = value(i);
-        if (row < args.M && column < args.N) c[row * args.N + column] = v;
-      }
-    }
+    StoreSums<Out>(args.output, sum, m, n, thread);
   }
 };
 
@@ -123,11 +71,11 @@ struct Swiglu {
                                                int thread) {
     constexpr int kHalf = kRegisters / 2;
     const Fragment at(m, thread);
-    const int64_t F = args.N;
-    auto* const gate = static_cast<Bf16*>(args.c);
-    StoreRounded<kHalf>(gate, 2 * F, args.M, F, n, at, [&](int i) { return sum[i]; });
-    StoreRounded<kHalf>(gate + F, 2 * F, args.M, F, n, at, [&](int i) { return sum[i + kHalf]; });
-    StoreRounded<kHalf>(args.y, F, args.M, F, n, at, [&](int i) {
+    const int64_t M = args.output.M, F = args.output.N;
+    auto* const gate = static_cast<Bf16*>(args.output.c);
+    StoreRounded<kHalf>(gate, 2 * F, M, F, n, at, [&](int i) { return sum[i]; });
+    StoreRounded<kHalf>(gate + F, 2 * F, M, F, n, at, [&](int i) { return sum[i + kHalf]; });
+    StoreRounded<kHalf>(args.y, F, M, F, n, at, [&](int i) {
       const float g = ToFloat(RoundToBf16(sum[i])), u = ToFloat(RoundToBf16(sum[i + kHalf]));
       return u * (g * SigmoidAndComplement(g).value);
     });
@@ -137,9 +85,10 @@ struct Swiglu {
 template <bool kMMajor, bool kNMajor, int kTileN, typename Epilogue>
 __device__ __forceinline__ void LoadTiles(Storage<kTileN>& shared, const Args& args) {
   constexpr int kColumns = Epilogue::template kColumns<kTileN>;
+  const int64_t M = args.output.M, N = args.output.N;
   StageCursor<Storage<kTileN>::kStages> at;
-  for (int64_t tile = blockIdx.x; tile < TilesOf<kColumns>(args.M, args.N); tile += gridDim.x) {
-    const TilePlace place = PlaceOfTile<kColumns>(tile, args.M, args.N);
+  for (int64_t tile = blockIdx.x; tile < TilesOf<kColumns>(M, N); tile += gridDim.x) {
+    const TilePlace place = PlaceOfTile<kColumns>(tile, M, N);
     const int m = static_cast<int>(place.m), n = static_cast<int>(place.n);
     for (int k = 0; k < static_cast<int>(args.K); k += kTileK) {
       Stage<kTileN>& stage = shared.stage[at.stage];
@@ -147,7 +96,7 @@ __device__ __forceinline__ void LoadTiles(Storage<kTileN>& shared, const Args& a
       LoadOperand<kMMajor, kTileM>(stage.a, args.a, full, m, k);
       LoadOperand<kNMajor, kColumns>(stage.b, args.b, full, n, k);
       if constexpr (kColumns < kTileN) {
-        LoadOperand<kNMajor, kColumns>(stage.b + kColumns * kTileK, args.b, full, n + static_cast<int>(args.N), k);
+        LoadOperand<kNMajor, kColumns>(stage.b + kColumns * kTileK, args.b, full, n + static_cast<int>(N), k);
       }
       at.Next();
     }
@@ -159,9 +108,10 @@ __device__ __forceinline__ void MultiplyTiles(Storage<kTileN>& shared, const Arg
   constexpr int kColumns = Epilogue::template kColumns<kTileN>;
   const int thread = static_cast<int>(threadIdx.x) % kWarpgroup;
   const int slab = static_cast<int>(threadIdx.x) / kWarpgroup - 1;
+  const int64_t M = args.output.M, N = args.output.N;
   StageCursor<Storage<kTileN>::kStages> at;
   float sum[kTileN / 2];
-  for (int64_t tile = blockIdx.x; tile < TilesOf<kColumns>(args.M, args.N); tile += gridDim.x) {
+  for (int64_t tile = blockIdx.x; tile < TilesOf<kColumns>(M, N); tile += gridDim.x) {
     int last = 0;
     for (int k = 0; k < static_cast<int>(args.K); k += kTileK) {
       const Stage<kTileN>& stage = shared.stage[at.stage];
@@ -182,7 +132,7 @@ __device__ __forceinline__ void MultiplyTiles(Storage<kTileN>& shared, const Arg
     }
     WgmmaWait<0>(sum);
     ReleaseStage(shared.barriers, last);
-    const TilePlace place = PlaceOfTile<kColumns>(tile, args.M, args.N);
+    const TilePlace place = PlaceOfTile<kColumns>(tile, M, N);
     Epilogue::template Store<Out>(args, sum, place.m + slab * kSlab, place.n, thread);
   }
 }
@@ -224,20 +174,8 @@ bool CanLoad(const Tensor& x) {
 
 template <bool kMMajor, bool kNMajor, int kTileN, typename Out, typename Epilogue>
 void LaunchGemm(const Args& args, void* stream) {
-  const int64_t tiles = TilesOf<Epilogue::template kColumns<kTileN>>(args.M, args.N);
-  Launch(GemmKernel<kMMajor, kNMajor, kTileN, Out, Epilogue>,
-         {.grid = static_cast<unsigned>(Min<int64_t>(tiles, Multiprocessors())),
-          .block = kThreads,
-          .shared = sizeof(Storage<kTileN>),
-          .stream = stream},
-         args);
-}
-
-// A wide tile reads less and computes more at a time; a narrow one leaves fewer multiprocessors idle at the end.
-bool WideTilesAreFaster(int64_t M, int64_t N) {
-  const int64_t at_once = Multiprocessors();
-  const auto rounds = [&](int64_t tiles) { return (tiles + at_once - 1) / at_once; };
-  return rounds(TilesOf<256>(M, N)) * 2 <= rounds(TilesOf<128>(M, N));
+  const int64_t tiles = TilesOf<Epilogue::template kColumns<kTileN>>(args.output.M, args.output.N);
+  LaunchTiles<Storage<kTileN>>(GemmKernel<kMMajor, kNMajor, kTileN, Out, Epilogue>, tiles, args, stream);
 }
 
 template <bool kMMajor, bool kNMajor, typename Out>
@@ -246,14 +184,14 @@ void LaunchOfMajors(const Gemm& gemm, void* stream) {
   const int columns = wide ? 256 : 128;
   const Args args{.a = MapOf(gemm.a, kMMajor ? kTileK : kTileM),
                   .b = MapOf(gemm.b, kNMajor ? kTileK : columns),
-                  .c = gemm.c.data<Out>(),
-                  .bias = gemm.bias.data<Out>(),
+                  .output = {.c = gemm.c.data<Out>(),
+                             .bias = gemm.bias.data<Out>(),
+                             .M = gemm.M(),
+                             .N = gemm.N(),
+                             .alpha = gemm.alpha,
+                             .beta = gemm.beta},
                   .y = nullptr,
-                  .M = gemm.M(),
-                  .N = gemm.N(),
-                  .K = gemm.K(),
-                  .alpha = gemm.alpha,
-                  .beta = gemm.beta};
+                  .K = gemm.K()};
   if (wide) {
     LaunchGemm<kMMajor, kNMajor, 256, Out, Plain>(args, stream);
   } else {
@@ -300,14 +238,14 @@ void RunSwigluGemmSm90(const SwigluGemm& gemm, void* stream) {
   constexpr int kTileN = 256;
   const Args args{.a = MapOf(gemm.x, kTileM),
                   .b = MapOf(gemm.w, kTileN / 2),
-                  .c = gemm.gate_up.data<Bf16>(),
-                  .bias = nullptr,
+                  .output = {.c = gemm.gate_up.data<Bf16>(),
+                             .bias = nullptr,
+                             .M = gemm.x.dim(0),
+                             .N = gemm.y.dim(1),
+                             .alpha = 1,
+                             .beta = 0},
                   .y = gemm.y.data<Bf16>(),
-                  .M = gemm.x.dim(0),
-                  .N = gemm.y.dim(1),
-                  .K = gemm.x.dim(1),
-                  .alpha = 1,
-                  .beta = 0};
+                  .K = gemm.x.dim(1)};
   LaunchGemm<false, false, kTileN, Bf16, Swiglu>(args, stream);
 }
 

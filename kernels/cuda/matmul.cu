@@ -42,8 +42,11 @@ __global__ void ColumnSumsKernel(const Scalar* dy, float* partials, int64_t R, i
   StoreFloats(partials + int64_t{blockIdx.x} * O + o, sum);
 }
 
-// dbias += column sums of dy. `partials`: a row of O for each kRows rows of dy.
-void AddColumnSums(Context& ctx, const Tensor& dy, float* partials, float* dbias) {
+}  // namespace
+
+int64_t ColumnSumPartials(const Tensor& dy) { return CeilDivide(dy.dim(0), kRows) * dy.dim(1); }
+
+void AddColumnSums(Context& ctx, const Tensor& dy, float* partials, float* out) {
   const int64_t R = dy.dim(0), O = dy.dim(1), blocks = CeilDivide(R, kRows);
   DispatchPacks(dy.dtype, InPacks(dy.dtype, O, {dy}), [&]<typename Scalar, int kWidth>() {
     Launch(ColumnSumsKernel<Scalar, kWidth>,
@@ -53,10 +56,8 @@ void AddColumnSums(Context& ctx, const Tensor& dy, float* partials, float* dbias
             .stream = ctx.stream()},
            dy.data<Scalar>(), partials, R, O);
   });
-  AddPartials(partials, blocks, O, O, dbias, ctx.stream());
+  AddPartials(partials, blocks, O, O, out, ctx.stream());
 }
-
-}  // namespace
 
 int64_t MatmulForward::CudaScratchBytes() const { return cuda::GemmWorkspaceBytes(); }
 
@@ -68,17 +69,16 @@ void MatmulForward::OnCuda(Context& ctx) const {
 
 int64_t WeightGradientScratchBytes(const Tensor& dy, const Tensor& dbias) {
   if (dbias.absent()) return 0;
-  const int64_t R = dy.dim(0), O = dy.dim(1);
-  return Context::ScratchFor<float>(O) + Context::ScratchFor<float>(CeilDivide(R, kRows) * O);
+  return Context::ScratchFor<float>(dy.dim(1)) + Context::ScratchFor<float>(ColumnSumPartials(dy));
 }
 
 void AddWeightGradients(Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& dw, const Tensor& dbias,
                         char* workspace) {
-  const int64_t R = dy.dim(0), O = dy.dim(1);
+  const int64_t O = dy.dim(1);
   const cuda::Gemm product = {.a = dy, .b = x, .c = dw, .transpose_a = true, .beta = 1};
   if (dbias.absent()) return cuda::RunGemm(product, workspace, ctx.stream());
   float* const sums = ctx.Scratch<float>(O);
-  float* const partials = ctx.Scratch<float>(CeilDivide(R, kRows) * O);
+  float* const partials = ctx.Scratch<float>(ColumnSumPartials(dy));
   cuda::Gemm fused = product;
   fused.a_sums = Tensor(sums, DType::kF32, {O});
   const auto measured = [&] { AddColumnSums(ctx, dy, partials, sums); };  // into what nobody needs

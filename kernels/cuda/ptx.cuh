@@ -13,11 +13,13 @@
 //                                        d[i] is d[g + 8 * (i / 2)][2t + i % 2]
 //   BarrierSync(id, threads), BarrierArrive(id, threads)   bar.sync and bar.arrive; id 1..15, threads % 32 = 0
 //   PackBf16x2(low, high)                two floats rounded to bf16, `low` in the low half
+//   PackFp8x4<Fp8>(a, b, c, d)           four floats rounded as by ToFp8<Fp8>(), `a` in the lowest byte
 #ifdef __CUDACC__
 
 #include <cstdint>
 
 #include "core/base/bf16.h"
+#include "core/base/fp8.h"
 
 namespace ingot {
 
@@ -94,6 +96,26 @@ __device__ __forceinline__ Bf16 RoundToBf16(float x) {
   uint16_t bits;
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
   return {bits};
+}
+
+// The instruction is of sm_89 and later.
+template <typename Fp8>
+__device__ __forceinline__ uint32_t PackFp8x2(float low, float high) {
+#if __CUDA_ARCH__ >= 890
+  uint16_t pair;
+  if constexpr (Fp8Format<Fp8>::kMantissaBits == 3) {
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
+  } else {
+    asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
+  }
+  return pair;
+#else
+  return uint32_t{ToFp8<Fp8>(low).bits} | uint32_t{ToFp8<Fp8>(high).bits} << 8;
+#endif
+}
+template <typename Fp8>
+__device__ __forceinline__ uint32_t PackFp8x4(float a, float b, float c, float d) {
+  return PackFp8x2<Fp8>(a, b) | PackFp8x2<Fp8>(c, d) << 16;
 }
 
 // Two to the power x, to 2 ulp; denormal arguments and results are zero. PTX ISA, "ex2".

@@ -1,14 +1,23 @@
 #include "kernels/residual_layernorm.h"
 
+#include "kernels/cuda/fp8_tile.cuh"
 #include "kernels/cuda/partials.cuh"
 #include "kernels/cuda/row_blocks.cuh"
+#include "kernels/quantize_fp8.h"
 
 namespace ingot {
 namespace {
 
+// bias = y of the channels that it belongs to
+template <int kWidth>
+__device__ __forceinline__ void Normalize(const float (&values)[kWidth], float mean, float rstd,
+                                          const float (&weights)[kWidth], float (&bias)[kWidth]) {
+  for (int i = 0; i < kWidth; ++i) bias[i] += (values[i] - mean) * rstd * weights[i];
+}
+
 // Memory plan: a block owns a row and keeps it in registers: the mean first and the squares about it then, so that a row
 // with a mean far from 0 keeps its digits; w and b come from cache. Traffic: x and residual read, sum and y written once,
-// 4 R C elements (2 R C without residual), and 8 R bytes.
+// 4 R C elements (2 R C without residual), and 8 R bytes. y may be null.
 template <typename Scalar, int kWidth, int kPacks, int kThreads>
 __global__ __launch_bounds__(kThreads) void ForwardKernel(const Scalar* x, const Scalar* residual, const Scalar* w,
                                                           const Scalar* b, Scalar* sum, Scalar* y, float* means,
@@ -31,16 +40,34 @@ __global__ __launch_bounds__(kThreads) void ForwardKernel(const Scalar* x, const
     means[blockIdx.x] = mean;
     rstds[blockIdx.x] = rstd;
   }
+  if (y == nullptr) return;
   for (int p = 0; p < kPacks; ++p) {
     const int64_t c = MyChannel<kWidth>(p);
     if (c >= C) break;
     float weights[kWidth], bias[kWidth];
     LoadFloats(w + c, weights);
     LoadFloats(b + c, bias);
-    for (int i = 0; i < kWidth; ++i) bias[i] += (values[p][i] - mean) * rstd * weights[i];
+    Normalize(values[p], mean, rstd, weights, bias);
     StoreFloats(y + row + c, bias);
   }
 }
+
+// y as it is rounded to fp8, behind a ForwardKernel without y. Traffic: the sum read once more.
+template <typename Scalar>
+struct ForwardElements {
+  const Scalar *sum, *w, *b;
+  const float *mean, *rstd;
+  int64_t C;
+  template <int kCount>
+  __device__ __forceinline__ void operator()(int64_t r, int64_t c, float (&y)[kCount]) const {
+    float values[kCount], weights[kCount];
+    LoadFloats(sum + r * C + c, values);
+    LoadFloats(w + c, weights);
+    LoadFloats(b + c, y);
+    Normalize(values, mean[r], rstd[r], weights, y);
+    for (int i = 0; i < kCount; ++i) y[i] = Rounded<Scalar>(y[i]);
+  }
+};
 
 // Memory plan: a block owns 16 rows, one after the other in registers, and the partial sums of dw and db over them; w
 // comes from cache. Traffic: dy, dsum and x read, dx written once, 4 R C elements, and R / 8 rows of partial sums in f32.
@@ -106,6 +133,14 @@ void ResidualLayerNormForward::OnCuda(Context& ctx) const {
                x.data<Scalar>(), residual.data<Scalar>(), w.data<Scalar>(), b.data<Scalar>(), sum.data<Scalar>(),
                y.data<Scalar>(), mean.data<float>(), rstd.data<float>(), C, eps);
       });
+  if (y8.absent()) return;
+  if (!y.absent()) return QuantizeFp8{.x = y, .y = y8}.OnCuda(ctx);
+  const Tensor& read = sum.absent() ? x : sum;
+  DispatchFloat(x.dtype, [&]<typename Scalar>() {
+    LaunchFp8Tiles(ForwardElements<Scalar>{read.data<Scalar>(), w.data<Scalar>(), b.data<Scalar>(), mean.data<float>(),
+                                           rstd.data<float>(), C},
+                   InFp8Packs(C, {read, w, b}), y8, ctx.stream());
+  });
 }
 
 int64_t ResidualLayerNormBackward::CudaScratchBytes() const {

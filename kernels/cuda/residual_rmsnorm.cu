@@ -1,13 +1,21 @@
 #include "kernels/residual_rmsnorm.h"
 
+#include "kernels/cuda/fp8_tile.cuh"
 #include "kernels/cuda/partials.cuh"
 #include "kernels/cuda/row_blocks.cuh"
+#include "kernels/quantize_fp8.h"
 
 namespace ingot {
 namespace {
 
+// weights = y of the channels that they weigh
+template <int kWidth>
+__device__ __forceinline__ void Normalize(const float (&values)[kWidth], float rstd, float (&weights)[kWidth]) {
+  for (int i = 0; i < kWidth; ++i) weights[i] *= values[i] * rstd;
+}
+
 // Memory plan: a block owns a row and keeps it in registers; w comes from cache. Traffic: x and residual read, sum and y
-// written once, 4 R C elements (2 R C without residual), and 4 R bytes.
+// written once, 4 R C elements (2 R C without residual), and 4 R bytes. y may be null.
 template <typename Scalar, int kWidth, int kPacks, int kThreads>
 __global__ __launch_bounds__(kThreads) void ForwardKernel(const Scalar* x, const Scalar* residual, const Scalar* w,
                                                           Scalar* sum, Scalar* y, float* rstd, int64_t C, float eps) {
@@ -22,15 +30,32 @@ __global__ __launch_bounds__(kThreads) void ForwardKernel(const Scalar* x, const
   }
   const float scale = Rsqrt(BlockSum(squares, shared.of_warp) / static_cast<float>(C) + eps);
   if (threadIdx.x == 0) rstd[blockIdx.x] = scale;
+  if (y == nullptr) return;
   for (int p = 0; p < kPacks; ++p) {
     const int64_t c = MyChannel<kWidth>(p);
     if (c >= C) break;
     float weights[kWidth];
     LoadFloats(w + c, weights);
-    for (int i = 0; i < kWidth; ++i) weights[i] *= values[p][i] * scale;
+    Normalize(values[p], scale, weights);
     StoreFloats(y + row + c, weights);
   }
 }
+
+// y as it is rounded to fp8, behind a ForwardKernel without y. Traffic: the sum read once more.
+template <typename Scalar>
+struct ForwardElements {
+  const Scalar *sum, *w;
+  const float* rstd;
+  int64_t C;
+  template <int kCount>
+  __device__ __forceinline__ void operator()(int64_t r, int64_t c, float (&y)[kCount]) const {
+    float values[kCount];
+    LoadFloats(sum + r * C + c, values);
+    LoadFloats(w + c, y);
+    Normalize(values, rstd[r], y);
+    for (int i = 0; i < kCount; ++i) y[i] = Rounded<Scalar>(y[i]);
+  }
+};
 
 // Memory plan: a block owns 16 rows, one after the other in registers, and the partial sums of dw over them; w comes from
 // cache. Traffic: dy, dsum and x read, dx written once, 4 R C elements, and R / 16 rows of partial sums in f32. dx may be
@@ -87,6 +112,13 @@ void ResidualRmsNormForward::OnCuda(Context& ctx) const {
                x.data<Scalar>(), residual.data<Scalar>(), w.data<Scalar>(), sum.data<Scalar>(), y.data<Scalar>(),
                rstd.data<float>(), C, eps);
       });
+  if (y8.absent()) return;
+  if (!y.absent()) return QuantizeFp8{.x = y, .y = y8}.OnCuda(ctx);
+  const Tensor& read = sum.absent() ? x : sum;
+  DispatchFloat(x.dtype, [&]<typename Scalar>() {
+    LaunchFp8Tiles(ForwardElements<Scalar>{read.data<Scalar>(), w.data<Scalar>(), rstd.data<float>(), C},
+                   InFp8Packs(C, {read, w}), y8, ctx.stream());
+  });
 }
 
 int64_t ResidualRmsNormBackward::CudaScratchBytes() const {

@@ -14,8 +14,8 @@ constexpr int64_t kGrain = 16;  // bytes
 
 void CheckTensorMapLayout(const TensorMapLayout& layout) {
   const int64_t element = SizeOf(layout.dtype);
-  INGOT_CHECK(layout.dtype == DType::kF32 || layout.dtype == DType::kBf16, "tensor map of %s; f32 and bf16 can be",
-              Name(layout.dtype));
+  INGOT_CHECK(layout.dtype == DType::kF32 || layout.dtype == DType::kBf16 || element == 1,
+              "tensor map of %s; f32, bf16 and what has one byte can be", Name(layout.dtype));
   INGOT_CHECK(layout.rank >= 1 && layout.rank <= kMostTensorDimensions, "tensor map of %d dimensions; 1 to 4 can be",
               layout.rank);
   INGOT_CHECK(reinterpret_cast<uintptr_t>(layout.base) % kGrain == 0, "tensor map: %p is not 16-byte aligned",

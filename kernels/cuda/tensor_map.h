@@ -22,7 +22,7 @@ inline constexpr int kMostTensorDimensions = 4;
 // Dimension 0 lies contiguous in memory.
 struct TensorMapLayout {
   const void* base = nullptr;  // 16-byte aligned
-  DType dtype = DType::kBf16;  // f32 or bf16
+  DType dtype = DType::kBf16;  // f32, bf16 or one of a byte
   int rank = 0;                // 1 to 4
   int64_t sizes[kMostTensorDimensions] = {};
   int64_t strides[kMostTensorDimensions] = {};  // in elements; the first is 1, the others are multiples of 16 bytes

@@ -45,6 +45,11 @@ CUtensorMapSwizzle CodeOf(Swizzle swizzle) {
   }
 }
 
+CUtensorMapDataType CodeOf(DType dtype) {
+  if (dtype == DType::kF32) return CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
+  return dtype == DType::kBf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_UINT8;
+}
+
 }  // namespace
 
 TensorMap MakeTensorMap(const TensorMapLayout& layout) {
@@ -58,12 +63,11 @@ TensorMap MakeTensorMap(const TensorMapLayout& layout) {
     box[d] = static_cast<cuuint32_t>(layout.box[d]);
     steps[d] = 1;
   }
-  const CUtensorMapDataType type =
-      layout.dtype == DType::kF32 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT32 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
   CUtensorMap map;
-  const CUresult result = Encoder()(&map, type, static_cast<cuuint32_t>(layout.rank), const_cast<void*>(layout.base),
-                                    sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CodeOf(layout.swizzle),
-                                    CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result =
+      Encoder()(&map, CodeOf(layout.dtype), static_cast<cuuint32_t>(layout.rank), const_cast<void*>(layout.base), sizes,
+                strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CodeOf(layout.swizzle),
+                CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   INGOT_CHECK(result == CUDA_SUCCESS, "cuTensorMapEncodeTiled says %d", static_cast<int>(result));
   TensorMap copy;
   static_assert(sizeof map == sizeof copy.bytes);

@@ -12,4 +12,8 @@ void AddWeightGradients(Context& ctx, const Tensor& dy, const Tensor& x, const T
                         char* workspace);
 int64_t WeightGradientScratchBytes(const Tensor& dy, const Tensor& dbias);
 
+// out[o] += sum_r dy[r,o]. `partials`: ColumnSumPartials(dy) floats.
+void AddColumnSums(Context& ctx, const Tensor& dy, float* partials, float* out);
+int64_t ColumnSumPartials(const Tensor& dy);
+
 }  // namespace ingot

@@ -6,6 +6,9 @@
 //                         `accumulate`; N = 2 * registers: 64, 128 or 256. a and b are descriptors. A matrix is K-major
 //                         (rows of m or n whose k lie together), or M- or N-major (rows of k)
 //   WgmmaM64K16<kNMajorB>(d, a, b, accumulate)   the same with a in registers; N: 64, 80, 96 or 128
+//   WgmmaM64K32<A, B>(d, a, b, accumulate)   d (64, N) f32 = a (64, 32) * b (32, N), + d where `accumulate`; A and B each E4m3 or
+//                         E5m2, both matrices K-major in shared memory; N: 64, 128 or 256. A tensor core keeps about 14 bits
+//                         of these sums
 //   WgmmaFence()          before the first product, and between any other access to d or a and a product that uses them
 //   WgmmaCommit()         the products so far are a group
 //   WgmmaWait<N>(), WgmmaWait<N>(d)   at most the N newest groups are in flight: the tiles of the others may be overwritten.
@@ -16,7 +19,8 @@
 //
 //   MatrixDescriptor(start, leading, stride, swizzle)   where a matrix lies. A tile is a sequence of boxes that TensorLoad has
 //                         brought with 128-byte rows, R rows each (swizzle k128):
-//     K-major, box (64 k, R rows)      leading unused, stride 1024: 8 rows. The next 16 k: start + 32 bytes
+//     K-major, box (64 k, R rows)      leading unused, stride 1024: 8 rows. The next 16 k: start + 32 bytes. Of 8-bit elements
+//                                      128 k and 32
 //     MN-major, boxes (64 mn, R k)     leading R * 128: the next 64 mn, stride 1024: the next 8 k. The next 16 k: + 2048
 #include "kernels/cuda/hopper.cuh"
 
@@ -87,8 +91,26 @@ __device__ __forceinline__ uint64_t Advanced(uint64_t descriptor, int bytes) {
                    "n"(kNMajorB ? 1 : 0));                                                                \
   }
 
+#define INGOT_WGMMA_FP8_OF(n, registers, a_at, b_at, p_at, types)                                      \
+  asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #p_at ", 0;\nwgmma.mma_async.sync.aligned.m64n" #n \
+               "k32.f32." types " {" INGOT_D##registers "}, %" #a_at ", %" #b_at ", p, 1, 1;\n}"       \
+               : INGOT_INOUT##registers(0)                                                             \
+               : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)))
+#define INGOT_WGMMA_FP8(n, registers, a_at, b_at, p_at)                                                        \
+  template <typename A, typename B>                                                                            \
+  __device__ __forceinline__ void WgmmaM64K32(float(&d)[registers], uint64_t a, uint64_t b, bool accumulate) { \
+    constexpr bool kA4 = Fp8Format<A>::kMantissaBits == 3, kB4 = Fp8Format<B>::kMantissaBits == 3;             \
+    if constexpr (kA4 && kB4) INGOT_WGMMA_FP8_OF(n, registers, a_at, b_at, p_at, "e4m3.e4m3");                 \
+    if constexpr (kA4 && !kB4) INGOT_WGMMA_FP8_OF(n, registers, a_at, b_at, p_at, "e4m3.e5m2");                \
+    if constexpr (!kA4 && kB4) INGOT_WGMMA_FP8_OF(n, registers, a_at, b_at, p_at, "e5m2.e4m3");                \
+    if constexpr (!kA4 && !kB4) INGOT_WGMMA_FP8_OF(n, registers, a_at, b_at, p_at, "e5m2.e5m2");               \
+  }
+
 namespace ingot {
 
+INGOT_WGMMA_FP8(64, 32, 32, 33, 34)
+INGOT_WGMMA_FP8(128, 64, 64, 65, 66)
+INGOT_WGMMA_FP8(256, 128, 128, 129, 130)
 INGOT_WGMMA(64, 32, 32, 33, 34, 35, 36)
 INGOT_WGMMA(128, 64, 64, 65, 66, 67, 68)
 INGOT_WGMMA(256, 128, 128, 129, 130, 131, 132)
@@ -116,6 +138,8 @@ __device__ __forceinline__ void WgmmaWait(float (&d)[kRegisters]) {
 
 #undef INGOT_WGMMA
 #undef INGOT_WGMMA_REGISTERS
+#undef INGOT_WGMMA_FP8
+#undef INGOT_WGMMA_FP8_OF
 #undef INGOT_D32
 #undef INGOT_D40
 #undef INGOT_D48

@@ -90,6 +90,12 @@ __forceinline__ void WgmmaM64K16(float (&d)[kRegisters], const uint32_t (&a)[4],
   emulator::Wgmma(d, kRegisters, {a, 0, b, false, kNMajorB, accumulate}, site);
 }
 
+template <typename A, typename B, int kRegisters>
+__forceinline__ void WgmmaM64K32(float (&d)[kRegisters], uint64_t a, uint64_t b, bool accumulate INGOT_AT_SITE) {
+  emulator::Wgmma(d, kRegisters, {nullptr, a, b, false, false, accumulate, DTypeOf<A>::kValue, DTypeOf<B>::kValue},
+                  site);
+}
+
 template <int kRegisters>
 __forceinline__ void RegistersGiveBack(INGOT_SITE) {
   emulator::SetMaxRegisters(kRegisters, false, site);

@@ -2,6 +2,7 @@
 // The emulator's bodies of the instruction wrappers of kernels/cuda/ptx.cuh, under the same names.
 #include <cstdint>
 
+#include "core/base/fp8.h"
 #include "kernels/emulator/async_copy.h"
 #include "kernels/emulator/device.h"
 #include "kernels/emulator/matrix.h"
@@ -44,6 +45,11 @@ __forceinline__ void BarrierArrive(int id, int threads INGOT_AT_SITE) { emulator
 
 __forceinline__ uint32_t PackBf16x2(float low, float high) {
   return uint32_t{ToBf16(low).bits} | uint32_t{ToBf16(high).bits} << 16;
+}
+template <typename Fp8>
+__forceinline__ uint32_t PackFp8x4(float a, float b, float c, float d) {
+  return uint32_t{ToFp8<Fp8>(a).bits} | uint32_t{ToFp8<Fp8>(b).bits} << 8 | uint32_t{ToFp8<Fp8>(c).bits} << 16 |
+         uint32_t{ToFp8<Fp8>(d).bits} << 24;
 }
 
 }  // namespace ingot

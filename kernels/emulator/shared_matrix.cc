@@ -45,13 +45,14 @@ MatrixDescriptor DecodeDescriptor(uint64_t bits, const Site& site) {
   return matrix;
 }
 
-uint32_t PieceAddress(const MatrixDescriptor& matrix, bool mn_major, int mn, int k) {
+uint32_t PieceAddress(const MatrixDescriptor& matrix, bool mn_major, int mn, int k, int element) {
   const auto row = static_cast<uint32_t>(mn), depth = static_cast<uint32_t>(k),
              span = static_cast<uint32_t>(matrix.span);
   const bool swizzled = matrix.span != kNoSwizzle;
   uint32_t at = matrix.start;
   if (!mn_major) {
-    at += row % 8 * span + row / 8 * matrix.stride + depth / 8 * (swizzled ? 16 : matrix.leading);
+    const uint32_t piece = depth * static_cast<uint32_t>(element) / 16;
+    at += row % 8 * span + row / 8 * matrix.stride + piece * (swizzled ? 16 : matrix.leading);
   } else {
     const uint32_t along_mn = swizzled ? matrix.leading : matrix.stride;
     const uint32_t along_k = swizzled ? matrix.stride : matrix.leading;

@@ -24,11 +24,12 @@ struct MatrixDescriptor {
 // Errors: a pattern that does not start at a multiple of its period (8 rows), for which a base offset would be needed.
 MatrixDescriptor DecodeDescriptor(uint64_t bits, const Site& site);
 
-// The address of 16 bytes of the 16-bit matrix (mn, k) that the descriptor names: along k from a multiple of 8 where it is
-// K-major, along mn from a multiple of 8 where it is MN-major. mn is m of the first operand and n of the second.
-//   K-major            start + mn % 8 * span + mn / 8 * stride + k / 8 * (16, without swizzle: leading)
+// The address of 16 bytes of the matrix (mn, k) that the descriptor names, with elements of `element` bytes, 1 or 2: along k
+// from a multiple of 16 / element where it is K-major, along mn from a multiple of 8 where it is MN-major, which only 16-bit
+// elements can be. mn is m of the first operand and n of the second.
+//   K-major            start + mn % 8 * span + mn / 8 * stride + k * element / 16 * (16, without swizzle: leading)
 //   MN-major           start + mn % (span / 2) * 2 + mn / (span / 2) * leading + k % 8 * span + k / 8 * stride
 //   MN-major, no swizzle   leading and stride trade places
-uint32_t PieceAddress(const MatrixDescriptor& matrix, bool mn_major, int mn, int k);
+uint32_t PieceAddress(const MatrixDescriptor& matrix, bool mn_major, int mn, int k, int element);
 
 }  // namespace ingot::emulator

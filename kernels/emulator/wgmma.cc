@@ -17,10 +17,12 @@
 namespace ingot::emulator {
 namespace {
 
-constexpr int kRows = 64, kDepth = 16;
+constexpr int kRows = 64;
+constexpr int kMostDepth = 32;
 constexpr int kMostColumns = 256;
 constexpr int kMostPending = 7;
-constexpr int kPieceElements = 8;  // 16 bytes, which lie together in shared memory
+constexpr int kPieceBytes = 16;  // which lie together in shared memory
+constexpr int kDepthBytes = 32;
 
 // What 128 threads keep in their registers, while wgmma holds it.
 struct Accumulator {
@@ -33,7 +35,7 @@ struct Accumulator {
 struct Operation {
   WgmmaOperands operands;
   MatrixDescriptor a, b;
-  float a_values[kRows][kDepth];  // where a comes from registers, which are read at issue
+  float a_values[kRows][kMostDepth];  // where a comes from registers, which are read at issue
   std::shared_ptr<Accumulator> d;
   uint32_t clock = 0;
   Site site;
@@ -72,24 +74,51 @@ Cell CellOfAccumulator(int thread, int i) {
 
 float Half(uint32_t pair, int half) { return ToFloat(Bf16{static_cast<uint16_t>(pair >> (16 * half))}); }
 
-// Calls visit(mn, k, 8 elements at that place and behind it, along the major direction).
+// One operand in shared memory.
+struct Operand {
+  const MatrixDescriptor& matrix;
+  bool mn_major;
+  DType type;
+  int size;  // M or N
+  int element() const { return static_cast<int>(SizeOf(type)); }
+};
+Operand OperandA(const Operation& operation) {
+  return {operation.a, operation.operands.a_mn_major, operation.operands.a_type, kRows};
+}
+Operand OperandB(const Operation& operation) {
+  return {operation.b, operation.operands.b_mn_major, operation.operands.b_type, 2 * operation.d->registers};
+}
+
+// Calls visit(mn, k, 16 bytes of elements at that place and behind it, along the major direction).
 template <typename Visit>
-void ForEachPiece(const MatrixDescriptor& matrix, bool mn_major, int size, const Site& site, const Visit& visit) {
-  const int mn_step = mn_major ? kPieceElements : 1, k_step = mn_major ? 1 : kPieceElements;
-  for (int mn = 0; mn < size; mn += mn_step) {
-    for (int k = 0; k < kDepth; k += k_step) {
-      visit(mn, k, SharedBytes(PieceAddress(matrix, mn_major, mn, k), 16, "wgmma", site));
+void ForEachPiece(const Operand& operand, const Site& site, const Visit& visit) {
+  const int element = operand.element(), piece = kPieceBytes / element;
+  const int mn_step = operand.mn_major ? piece : 1, k_step = operand.mn_major ? 1 : piece;
+  for (int mn = 0; mn < operand.size; mn += mn_step) {
+    for (int k = 0; k < kDepthBytes / element; k += k_step) {
+      const uint32_t address = PieceAddress(operand.matrix, operand.mn_major, mn, k, element);
+      visit(mn, k, SharedBytes(address, kPieceBytes, "wgmma", site));
     }
   }
 }
 
+float ElementAt(const unsigned char* bytes, DType type) {
+  if (type == DType::kE4m3) return ToFloat(E4m3{*bytes});
+  if (type == DType::kE5m2) return ToFloat(E5m2{*bytes});
+  Bf16 element;
+  std::memcpy(&element, bytes, sizeof element);
+  return ToFloat(element);
+}
+
 // store(mn, k) is the place of an element.
 template <typename Store>
-void ReadMatrix(const MatrixDescriptor& matrix, bool mn_major, int size, const Site& site, const Store& store) {
-  ForEachPiece(matrix, mn_major, size, site, [&](int mn, int k, const unsigned char* bytes) {
-    Bf16 piece[kPieceElements];
-    std::memcpy(piece, bytes, sizeof piece);
-    for (int i = 0; i < kPieceElements; ++i) store(mn_major ? mn + i : mn, mn_major ? k : k + i) = ToFloat(piece[i]);
+void ReadMatrix(const Operand& operand, const Site& site, const Store& store) {
+  const int element = operand.element();
+  ForEachPiece(operand, site, [&](int mn, int k, const unsigned char* bytes) {
+    for (int i = 0; i < kPieceBytes / element; ++i) {
+      store(operand.mn_major ? mn + i : mn, operand.mn_major ? k : k + i) =
+          ElementAt(bytes + i * element, operand.type);
+    }
   });
 }
 
@@ -98,17 +127,17 @@ void Run(Operation& operation) {
   operation.done = true;
   const WgmmaOperands& operands = operation.operands;
   const int columns = 2 * operation.d->registers;
-  static float b[kDepth][kMostColumns];  // one operation runs at a time
+  static float b[kMostDepth][kMostColumns];  // one operation runs at a time
   if (operands.a_registers == nullptr) {
-    ReadMatrix(operation.a, operands.a_mn_major, kRows, operation.site,
-               [&](int m, int k) -> float& { return operation.a_values[m][k]; });
+    ReadMatrix(OperandA(operation), operation.site, [&](int m, int k) -> float& { return operation.a_values[m][k]; });
   }
-  ReadMatrix(operation.b, operands.b_mn_major, columns, operation.site,
-             [&](int n, int k) -> float& { return b[k][n]; });
+  const Operand operand_b = OperandB(operation);
+  ReadMatrix(operand_b, operation.site, [&](int n, int k) -> float& { return b[k][n]; });
+  const int depth = kDepthBytes / operand_b.element();
   for (int m = 0; m < kRows; ++m) {
     float* const row = operation.d->values.data() + m * columns;
     for (int n = 0; !operands.accumulate && n < columns; ++n) row[n] = 0;
-    for (int k = 0; k < kDepth; ++k) {
+    for (int k = 0; k < depth; ++k) {
       for (int n = 0; n < columns; ++n) row[n] += operation.a_values[m][k] * b[k][n];
     }
   }
@@ -177,14 +206,14 @@ void CheckThreadsAgree(void* const* arguments) {
 
 // Each row is looked at as an access of another thread of the warpgroup, since all of them must know that it is there.
 void Touch(const Warpgroup& group, const Operation& operation, int first_thread) {
-  const auto touch = [&](const MatrixDescriptor& matrix, bool mn_major, int size) {
-    ForEachPiece(matrix, mn_major, size, operation.site, [&](int mn, int k, const unsigned char* bytes) {
-      const int thread = first_thread + (mn_major ? mn + 11 * k : 2 * mn) % kWarpgroup;
-      group.engine.Touch(thread, operation.clock, bytes, 16, false, operation.site);
+  const auto touch = [&](const Operand& operand) {
+    ForEachPiece(operand, operation.site, [&](int mn, int k, const unsigned char* bytes) {
+      const int thread = first_thread + (operand.mn_major ? mn + 11 * k : 2 * mn) % kWarpgroup;
+      group.engine.Touch(thread, operation.clock, bytes, kPieceBytes, false, operation.site);
     });
   };
-  if (operation.operands.a_registers == nullptr) touch(operation.a, operation.operands.a_mn_major, kRows);
-  touch(operation.b, operation.operands.b_mn_major, 2 * operation.d->registers);
+  if (operation.operands.a_registers == nullptr) touch(OperandA(operation));
+  touch(OperandB(operation));
 }
 
 void ReadRegistersOfA(Operation& operation, void* const* arguments) {

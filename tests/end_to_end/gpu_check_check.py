@@ -46,7 +46,7 @@ def all_parts_leave_results(bench):
     require({part for part in found if found[part] == "skipped"} == SKIPPED, f"outcomes: {found}")
     require(done.stdout.count("skipped: ") >= len(SKIPPED) - 1, f"no reason for a skipped part: {done.stdout}")
     figures = {row.pop("measurement"): row for row in map(json.loads, (results / "figures.jsonl").read_text().splitlines())}
-    require({"environment", "ops_bf16", "curve", "predictions", "step_tiny"} <= set(figures), f"{sorted(figures)}")
+    require({"environment", "ops_bf16", "curve", "predictions", "step_tiny_bf16", "step_tiny_fp8"} <= set(figures), f"{sorted(figures)}")
     require(all(row["passed"] for row in figures["ops_bf16"]["ops"]), "an op differs from the CPU's")
     require({row["op"] for row in figures["predictions"]["ops"]} == {row["op"] for row in figures["ops_bf16"]["ops"]},
             "predictions are of other ops than the check")

@@ -2,6 +2,7 @@
 
 #include <tuple>
 
+#include "tests/kernels/fp8_data.h"
 #include "tests/kernels/references.h"
 
 namespace ingot {
@@ -82,6 +83,22 @@ TEST(GeluTest, OutputsMayBeInputs) {
     forward.y = forward.x;
     RunOp(forward);
     EXPECT_EQ(in_place.x, apart.y);
+  }
+}
+
+TEST(GeluTest, RoundedToFp8) {
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const auto& [R, F] : kFp8Shapes) {
+      ExpectFusedEqualsParts<E4m3>(R, F, [R = R, F = F](Tensor y, Fp8Matrix y8) {
+        Floats x = Normal(R * F, 1);
+        RunOp(GeluForward{.x = ScalarView(x, {R, F}), .y = y, .y8 = y8});
+      });
+      ExpectFusedEqualsParts<E5m2>(R, F, [R = R, F = F](Tensor dx, Fp8Matrix dx8) {
+        Floats dy = Normal(R * F, 1), x = Normal(R * F, 2);
+        RunOp(GeluBackward{.dy = ScalarView(dy, {R, F}), .x = ScalarView(x, {R, F}), .dx = dx, .dx8 = dx8});
+      });
+    }
   }
 }
 

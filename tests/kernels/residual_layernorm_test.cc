@@ -4,7 +4,7 @@
 #include <cmath>
 #include <tuple>
 
-#include "tests/kernels/op_test.h"
+#include "tests/kernels/fp8_data.h"
 
 namespace ingot {
 namespace {
@@ -185,6 +185,24 @@ TEST(ResidualLayerNormTest, OutputsMayBeInputs) {
     backward.dx = backward.dy;
     RunOp(backward);
     EXPECT_EQ(Joined({in_dy.dy, in_dy.dw, in_dy.db}), Joined({apart.dx, apart.dw, apart.db}));
+  }
+}
+
+TEST(ResidualLayerNormTest, RoundedToFp8) {
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const auto& [R, C] : kFp8Shapes) {
+      for (const bool with_residual : {true, false}) {
+        ExpectFusedEqualsParts<E4m3>(R, C, [=, R = R, C = C](Tensor y, Fp8Matrix y8) {
+          Data data(R, C);
+          ResidualLayerNormForward forward = data.Forward();
+          if (!with_residual) forward.residual = forward.sum = {};
+          forward.y = y;
+          forward.y8 = y8;
+          RunOp(forward);
+        });
+      }
+    }
   }
 }
 

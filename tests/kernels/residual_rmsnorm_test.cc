@@ -4,7 +4,7 @@
 #include <cmath>
 #include <tuple>
 
-#include "tests/kernels/op_test.h"
+#include "tests/kernels/fp8_data.h"
 
 namespace ingot {
 namespace {
@@ -187,6 +187,24 @@ TEST(ResidualRmsNormTest, OutputsMayBeInputs) {
     RunOp(backward);
     EXPECT_EQ(in_dy.dy, apart.dx);
     EXPECT_EQ(in_dy.dw, apart.dw);
+  }
+}
+
+TEST(ResidualRmsNormTest, RoundedToFp8) {
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const auto& [R, C] : kFp8Shapes) {
+      for (const bool with_residual : {true, false}) {
+        ExpectFusedEqualsParts<E4m3>(R, C, [=, R = R, C = C](Tensor y, Fp8Matrix y8) {
+          Data data(R, C);
+          ResidualRmsNormForward forward = data.Forward();
+          if (!with_residual) forward.residual = forward.sum = {};
+          forward.y = y;
+          forward.y8 = y8;
+          RunOp(forward);
+        });
+      }
+    }
   }
 }
 

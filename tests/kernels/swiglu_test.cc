@@ -2,6 +2,7 @@
 
 #include <tuple>
 
+#include "tests/kernels/fp8_data.h"
 #include "tests/kernels/references.h"
 
 namespace ingot {
@@ -78,6 +79,28 @@ TEST(SwigluTest, GradientMayReplaceTheInput) {
     backward.dgate_up = backward.gate_up;
     RunOp(backward);
     EXPECT_EQ(in_place.gate_up, apart.dgate_up);
+  }
+}
+
+TEST(SwigluTest, RoundedToFp8) {
+  for (const Backend& backend : AllBackends()) {
+    const OnBackend on(backend);
+    for (const auto& [R, F] : kFp8Shapes) {
+      ExpectFusedEqualsParts<E4m3>(R, F, [R = R, F = F](Tensor y, Fp8Matrix y8) {
+        Data data(R, F);
+        SwigluForward forward = data.Forward();
+        forward.y = y;
+        forward.y8 = y8;
+        RunOp(forward);
+      });
+      ExpectFusedEqualsParts<E5m2>(R, 2 * F, [R = R, F = F](Tensor dgate_up, Fp8Matrix dgate_up8) {
+        Data data(R, F);
+        SwigluBackward backward = data.Backward();
+        backward.dgate_up = dgate_up;
+        backward.dgate_up8 = dgate_up8;
+        RunOp(backward);
+      });
+    }
   }
 }
 

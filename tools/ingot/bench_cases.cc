@@ -7,6 +7,7 @@
 #include "kernels/add.h"
 #include "kernels/attention.h"
 #include "kernels/cached_attention.h"
+#include "kernels/cuda/gemm_fp8.h"
 #include "kernels/embedding.h"
 #include "kernels/fill.h"
 #include "kernels/gelu.h"
@@ -14,7 +15,9 @@
 #include "kernels/gradient_norm.h"
 #include "kernels/lm_head_cross_entropy.h"
 #include "kernels/matmul.h"
+#include "kernels/matmul_fp8.h"
 #include "kernels/qkv_rope.h"
+#include "kernels/quantize_fp8.h"
 #include "kernels/residual_layernorm.h"
 #include "kernels/residual_rmsnorm.h"
 #include "kernels/swiglu.h"
@@ -76,15 +79,20 @@ class Cases {
       case 10:
         Optimizer();
         break;
+      case 11:
+        RoundedToFp8();
+        break;
     }
     return status_;
   }
 
  private:
   BenchMemory Group() const { return BenchMemory(backend_, scalar_); }
+  bool HasFp8() const { return backend_ == nullptr || device_ == Device::kCpu || *cuda::WhyNoFp8() == '\0'; }
 
   template <typename Op>
-  void Visit(const BenchMemory& memory, const std::string& shape, OpKind kind, const Op& op, double logit_bytes = 0) {
+  void Visit(const BenchMemory& memory, const std::string& shape, OpKind kind, const Op& op, double logit_bytes = 0,
+             bool compared = true) {
     if (status_.ok()) status_ = memory.status();
     if (!status_.ok()) return;
     op.Check();
@@ -99,6 +107,7 @@ class Cases {
                       .op = Op::kName,
                       .shape = shape,
                       .kind = kind,
+                      .compared = compared,
                       .work = op.Cost(),
                       .logit_bytes = logit_bytes,
                       .scratch_bytes = scratch,
@@ -161,6 +170,26 @@ class Cases {
           MatmulBackward{.dy = y, .x = x, .w = w, .dx = a.Scalars({R, I}), .dw = a.F32({O, I}), .dbias = a.F32({O})});
     Visit(a, Shape({1, I, O}), OpKind::kProduct,
           MatmulForward{.x = a.Scalars({1, I}), .w = w, .bias = bias, .y = a.Scalars({1, O})});
+    MatmulFp8(I, O);
+  }
+
+  // The same layer on operands of fp8, and what rounds an operand that no other op has rounded.
+  void MatmulFp8(int64_t I, int64_t O) {
+    if (!HasFp8()) return;
+    BenchMemory a = Group();
+    const int64_t R = m_.R();
+    const Fp8Matrix x = a.Fp8(DType::kE4m3, R, I), w = a.Fp8(DType::kE4m3, O, I), dy = a.Fp8(DType::kE4m3, R, O);
+    const Tensor y = a.Scalars({R, O}), dx = a.Scalars({R, I});
+    Visit(a, Shape({R, I, O}), OpKind::kFp8Product, MatmulFp8Forward{.x = x, .w = w, .bias = a.Scalars({O}), .y = y});
+    Visit(a, Shape({R, I, O}), OpKind::kFp8Product,
+          MatmulFp8Backward{.dy = dy,
+                            .x = x,
+                            .w = w,
+                            .dx = dx,
+                            .dw = a.F32({O, I}),
+                            .dy_values = a.Scalars({R, O}),
+                            .dbias = a.F32({O})});
+    Visit(a, Shape({R, I}), OpKind::kMemory, QuantizeFp8{.x = a.Scalars({R, I}), .y = x});
   }
 
   void GeluMatmul() {
@@ -279,6 +308,41 @@ class Cases {
     Visit(a, Shape({N}), OpKind::kMemory, Fill{.y = gradient, .value = 0});
     Visit(a, Shape({N}), OpKind::kMemory, Add{.x = gradient, .y = a.F32({N})});
     Visit(a, Shape({N}), OpKind::kMemory, AddAndClear{.x = a.F32({N}), .y = gradient});
+  }
+
+  // The activations and the head with outputs in fp8.
+  void RoundedToFp8() {
+    if (!HasFp8()) return;
+    BenchMemory a = Group();
+    const int64_t R = m_.R(), F = m_.F, O = m_.is_gpt2 ? F : 2 * F;
+    const Tensor wide = a.Scalars({R, O}), dy = a.Scalars({R, F});
+    const Fp8Matrix y8 = a.Fp8(DType::kE4m3, R, F), dx8 = a.Fp8(DType::kE5m2, R, O);
+    const std::string shape = Shape({R, F}) + " fp8";
+    const auto visit = [&](const auto& op) { Visit(a, shape, OpKind::kMemory, op, 0, /*compared=*/false); };
+    if (m_.is_gpt2) {
+      visit(GeluForward{.x = wide, .y8 = y8});
+      visit(GeluBackward{.dy = dy, .x = wide, .dx8 = dx8});
+    } else {
+      visit(SwigluForward{.gate_up = wide, .y8 = y8});
+      visit(SwigluBackward{.dy = dy, .gate_up = wide, .dgate_up8 = dx8});
+    }
+    Fp8Head();
+  }
+
+  void Fp8Head() {
+    BenchMemory a = Group();
+    const int64_t R = m_.R(), C = m_.C, V = m_.V;
+    // Logits are read for the rows' sums and again for dz, which is written in both directions.
+    const double logit_bytes = static_cast<double>(R) * static_cast<double>(V * (2 * SizeOf(scalar_) + 2));
+    Visit(a, Shape({R, C, V}) + " fp8", OpKind::kFp8Head,
+          LmHeadCrossEntropy{.x = a.Scalars({R, C}, kHeadScale),
+                             .targets = a.I32({R}, V, 7919),
+                             .losses = a.F32({R}),
+                             .dx = a.Scalars({R, C}),
+                             .dw = a.F32({V, C}),
+                             .w8 = a.Fp8(DType::kE4m3, V, C),
+                             .scale = 1e-3f},
+          logit_bytes, /*compared=*/false);
   }
 
   const BenchModel& m_;

@@ -19,11 +19,14 @@ struct BenchModel {
 };
 
 // What limits an op on a GPU.
-enum class OpKind { kMemory, kProduct, kAttention, kAttentionBackward, kHead };
+enum class OpKind { kMemory, kProduct, kFp8Product, kAttention, kAttentionBackward, kHead, kFp8Head };
 
 struct KernelCase {
   std::string model, op, shape;
   OpKind kind;
+  bool
+      compared;  // --check compares it: not where values are rounded to fp8 that are not the CPU's to the last bit, since
+                 // they jump; tests hold those ops against their parts
   Work work;
   double logit_bytes;     // of the head: logits that its own kernel reads and writes between its products
   int64_t scratch_bytes;  // of the device that was asked for
@@ -34,7 +37,7 @@ struct KernelCase {
 using CaseVisitor = std::function<absl::Status(const KernelCase&)>;
 
 // Groups of ops that share memory, of any model: kBenchGroups.
-inline constexpr int kBenchGroups = 11;
+inline constexpr int kBenchGroups = 12;
 
 // Calls `visit` for every op of a group. `backend` null: for their costs on a GPU alone; `run` must not be called then.
 // Errors: no memory, or what `visit` returns.

@@ -28,6 +28,12 @@ absl::StatusOr<Values> ValuesOf(const Backend& backend, const Tensor& t) {
       case DType::kBf16:
         values[i] = static_cast<double>(ToFloat(reinterpret_cast<const Bf16*>(bytes.data())[i]));
         break;
+      case DType::kE4m3:
+        values[i] = static_cast<double>(ToFloat(reinterpret_cast<const E4m3*>(bytes.data())[i]));
+        break;
+      case DType::kE5m2:
+        values[i] = static_cast<double>(ToFloat(reinterpret_cast<const E5m2*>(bytes.data())[i]));
+        break;
       case DType::kF64:
         values[i] = reinterpret_cast<const double*>(bytes.data())[i];
         break;
@@ -61,7 +67,7 @@ absl::StatusOr<std::vector<Outcome>> RunGroup(const BenchModel& model, int group
                                               const std::string& filter) {
   std::vector<Outcome> outcomes;
   const auto visit = [&](const KernelCase& k) -> absl::Status {
-    if ((k.model + " " + k.op).find(filter) == std::string::npos) return absl::OkStatus();
+    if (!k.compared || (k.model + " " + k.op).find(filter) == std::string::npos) return absl::OkStatus();
     BenchMemory scratch(&backend, DType::kF32);
     Context context = backend.MakeContext(scratch.Bytes(k.scratch_bytes));
     INGOT_RETURN_IF_ERROR(scratch.status());

@@ -35,7 +35,7 @@ struct Options {
   std::string filter, device, precision;
   double seconds = 0.2;
   // Of an H100, assumed until one has been measured (docs/performance.md).
-  double copy = 2.9, products = 700, attention = 206, attention_backward = 138;
+  double copy = 2.9, products = 700, fp8_products = 1000, attention = 206, attention_backward = 138;
 };
 
 bool Wanted(const Options& options, const KernelCase& k) {
@@ -61,6 +61,7 @@ Json Measured(const KernelCase& k, double seconds, const Roofs& roofs) {
 // The head's kernels follow one another, so that their times add up; other ops overlap bytes and arithmetic.
 Json Predicted(const KernelCase& k, const Options& options) {
   double flops = options.products;
+  if (k.kind == OpKind::kFp8Product || k.kind == OpKind::kFp8Head) flops = options.fp8_products;
   if (k.kind == OpKind::kAttention) flops = options.attention;
   if (k.kind == OpKind::kAttentionBackward) flops = options.attention_backward;
   const double arithmetic = k.work.flops / (flops * 1e12), memory = k.work.bytes / (options.copy * 1e12);
@@ -121,6 +122,7 @@ absl::StatusOr<Json> Predict(const Options& options) {
               {"note", "predicted from each op's cost, not measured"},
               {"copy_terabytes_per_second", options.copy},
               {"product_teraflops", options.products},
+              {"fp8_product_teraflops", options.fp8_products},
               {"attention_teraflops", options.attention},
               {"attention_backward_teraflops", options.attention_backward},
               {"ops", ops}};
@@ -203,6 +205,7 @@ void AddBenchKernels(CLI::App& bench) {
   };
   assume("--assume-copy", options->copy, "this much memory traffic, TB/s");
   assume("--assume-products", options->products, "this speed of matrix products, TFLOP/s");
+  assume("--assume-fp8-products", options->fp8_products, "of products of 8-bit operands, TFLOP/s");
   assume("--assume-attention", options->attention, "this speed of attention forward, TFLOP/s of its formula");
   assume("--assume-attention-backward", options->attention_backward, "and backward");
   command->callback([options] { RunCommand([&] { return RunBench(*options); }); });

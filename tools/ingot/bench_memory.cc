@@ -3,6 +3,12 @@
 #include "core/base/bf16.h"
 
 namespace ingot {
+namespace {
+
+// From -1 to 1.
+float ValueOf(int64_t i) { return static_cast<float>((i * 2654435761u >> 8) % 2048) / 1024.0f - 1.0f; }
+
+}  // namespace
 
 Tensor BenchMemory::Take(DType type, std::initializer_list<int64_t> shape) {
   Tensor t(nullptr, type, shape);
@@ -40,7 +46,7 @@ Tensor BenchMemory::Floats(DType type, std::initializer_list<int64_t> shape, flo
   if (t.ptr == nullptr) return t;
   const int64_t count = Count(t);
   const auto value = [=](int64_t i) {
-    const float x = scale * (static_cast<float>((i * 2654435761u >> 8) % 2048) / 1024.0f - 1.0f) + shift;
+    const float x = scale * ValueOf(i) + shift;
     return rounded ? ToFloat(ToBf16(x)) : x;
   };
   std::vector<float> floats(type == DType::kF32 ? count : 0);
@@ -55,6 +61,26 @@ Tensor BenchMemory::Floats(DType type, std::initializer_list<int64_t> shape, flo
   }
   Upload(t, type == DType::kF32 ? static_cast<const void*>(floats.data()) : halves.data());
   return t;
+}
+
+Fp8Matrix BenchMemory::Fp8(DType type, int64_t R, int64_t C) {
+  const Fp8Matrix y = {.rows = Take(type, {R, C}),
+                       .columns = Take(type, {C, R}),
+                       .scales = Take(DType::kF32, {Fp8Matrix::Blocks(R), Fp8Matrix::Blocks(C)})};
+  if (backend_ == nullptr || !status_.ok()) return y;
+  constexpr float kScale = 1.0f / 256;
+  std::vector<uint8_t> rows(Count(y.rows)), columns(rows.size());
+#pragma omp parallel for
+  for (int64_t r = 0; r < R; ++r) {
+    for (int64_t c = 0; c < C; ++c) {
+      const float x = ValueOf(r * C + c) / kScale;
+      rows[r * C + c] = columns[c * R + r] = type == DType::kE4m3 ? ToFp8<E4m3>(x).bits : ToFp8<E5m2>(x).bits;
+    }
+  }
+  Upload(y.rows, rows.data());
+  Upload(y.columns, columns.data());
+  Upload(y.scales, std::vector<float>(Count(y.scales), kScale).data());
+  return y;
 }
 
 Tensor BenchMemory::I32(std::initializer_list<int64_t> shape, int64_t limit, int64_t step) {

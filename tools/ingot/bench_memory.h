@@ -7,6 +7,7 @@
 #include "core/base/arena.h"
 #include "core/base/tensor.h"
 #include "core/model/backend.h"
+#include "kernels/fp8_matrix.h"
 
 namespace ingot {
 
@@ -21,6 +22,8 @@ class BenchMemory {
   Tensor F32(std::initializer_list<int64_t> shape) { return Floats(DType::kF32, shape, 1, 0); }
   // Non-negative values, as second moments and reciprocal deviations are.
   Tensor Positive(std::initializer_list<int64_t> shape) { return Floats(DType::kF32, shape, 0.25f, 0.5f); }
+  // e4m3 or e5m2, rows and columns; the same values as Scalars().
+  Fp8Matrix Fp8(DType type, int64_t R, int64_t C);
   Tensor Bytes(int64_t count) { return Take(DType::kU8, {count}); }
   Tensor F64(int64_t count);  // zeros
   // i * step modulo `limit`.

@@ -9,10 +9,15 @@ namespace ingot {
 namespace {
 
 std::vector<RunShape> Shapes() {
-  return {{.B = 2, .T = 24},
-          {.B = 2, .T = 24, .training = true},
-          {.B = 2, .T = 24, .training = true, .recompute_block = true},
-          {.B = 2, .T = 24, .training = true, .recompute_mlp = true}};
+  std::vector<RunShape> shapes = {{.B = 2, .T = 24},
+                                  {.B = 2, .T = 24, .training = true},
+                                  {.B = 2, .T = 24, .training = true, .recompute_block = true},
+                                  {.B = 2, .T = 24, .training = true, .recompute_mlp = true}};
+  for (size_t i = 0; i < 4; ++i) {
+    shapes.push_back(shapes[i]);
+    shapes.back().fp8 = {.blocks = true};
+  }
+  return shapes;
 }
 
 bool LiveTogether(const ActivationSpec& a, const ActivationSpec& b) { return a.first <= b.last && b.first <= a.last; }
@@ -41,6 +46,25 @@ TEST(ActivationPlan, LiveTensorsDoNotOverlapAndPeakCoversEveryCut) {
           if (spec.policy != Policy::kKeep && lives) live += plan.size(i);
         }
         EXPECT_GE(plan.temporary_bytes(), live);
+      }
+    }
+  }
+}
+
+// What runs again before a layer's backward writes none of what that backward has.
+TEST(ActivationPlan, WhatIsComputedAgainDoesNotOverwriteTheGradient) {
+  for (const Variant& variant : Variants()) {
+    for (const RunShape& shape : Shapes()) {
+      if (!shape.recompute_block && !shape.recompute_mlp) continue;
+      const ActivationPlan plan(ListActivations(variant.dims, shape), variant.dims.L);
+      size_t dx = 0;
+      while (plan.specs()[dx].name != "dx") ++dx;
+      for (size_t i = 0; i < plan.specs().size(); ++i) {
+        const ActivationSpec& spec = plan.specs()[i];
+        if (i == dx || spec.policy == Policy::kKeep || spec.first >= Op::kDownBackward) continue;
+        EXPECT_TRUE(plan.offset(i) + plan.size(i) <= plan.offset(dx) ||
+                    plan.offset(dx) + plan.size(dx) <= plan.offset(i))
+            << variant.name << ": " << spec.name;
       }
     }
   }

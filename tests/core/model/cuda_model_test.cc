@@ -112,6 +112,77 @@ TEST_P(CudaModelTest, RecomputingChangesNoBit) {
   EXPECT_EQ(OutcomeOf(*MakeModel(GetParam().dims, shape), batch).gradients, kept.gradients);
 }
 
+// Widths that 8-bit products take.
+ModelDims InSixteens(ModelDims dims) {
+  dims.F = 48;
+  return dims;
+}
+
+// Values of M bits of mantissa that are evenly spread between two powers of two are rounded by 2^-M / sqrt(12) on average,
+// as a share of their own mean square 0.0236 for e4m3, 0.0472 for e5m2. A block has four linear layers whose three products
+// read two rounded operands each: a random walk of these errors.
+double Fp8Error(const Fp8Use& use, int64_t L) {
+  const double e4m3 = 0.0236, gradients = use.gradients == DType::kE5m2 ? 2 * e4m3 : e4m3;
+  const double products = 4.0 * static_cast<double>(L) + (use.head ? 1 : 0);
+  return std::sqrt(products * (2 * e4m3 * e4m3 + 2 * (e4m3 * e4m3 + gradients * gradients)));
+}
+
+TEST_P(CudaModelTest, EightBitProductsComeCloseToF32OnBothBackends) {
+  const ModelDims dims = InSixteens(GetParam().dims);
+  const TestBatch batch(kB, kT, dims.V, true);
+  const auto exact = MakeModel(dims, ShapeOn(Device::kCpu, DType::kF32));
+  const Outcome wanted = OutcomeOf(*exact, batch);
+  for (const Fp8Use use : {Fp8Use{.blocks = true}, Fp8Use{.blocks = true, .head = true, .gradients = DType::kE5m2}}) {
+    for (const Device device : {Device::kCpu, Device::kCuda}) {
+      RunShape shape = ShapeOn(device, device == Device::kCpu ? DType::kF32 : DType::kBf16);
+      shape.fp8 = use;
+      const auto model = MakeModel(dims, shape);
+      const Outcome first = OutcomeOf(*model, batch);
+      ExpectAlike(*model, first, wanted, 4 * Fp8Error(use, dims.L));  // the most unlucky of some dozen parameters
+      EXPECT_NE(first.loss, wanted.loss);
+      EXPECT_EQ(OutcomeOf(*model, batch).gradients, first.gradients) << "the same inputs give the same bits";
+    }
+  }
+}
+
+TEST_P(CudaModelTest, EightBitWeightsFollowTheParameters) {
+  const ModelDims dims = InSixteens(GetParam().dims);
+  const TestBatch batch(kB, kT, dims.V, false);
+  RunShape shape = ShapeOn(Device::kCuda, DType::kBf16);
+  shape.fp8 = {.blocks = true, .head = true};
+  const auto model = MakeModel(dims, shape), other = MakeModel(dims, shape);
+  const Outcome before = OutcomeOf(*model, batch);
+  Disturb(*model);
+  Disturb(*other);
+  EXPECT_NE(OutcomeOf(*model, batch).loss, before.loss);
+  EXPECT_EQ(OutcomeOf(*model, batch).gradients, OutcomeOf(*other, batch).gradients);
+}
+
+TEST_P(CudaModelTest, RecomputingChangesNoBitOfEightBitProducts) {
+  const ModelDims dims = InSixteens(GetParam().dims);
+  const TestBatch batch(kB, kT, dims.V, true);
+  RunShape shape = ShapeOn(Device::kCuda, DType::kBf16);
+  shape.fp8 = {.blocks = true};
+  const Outcome kept = OutcomeOf(*MakeModel(dims, shape), batch);
+  shape.recompute_mlp = true;
+  EXPECT_EQ(OutcomeOf(*MakeModel(dims, shape), batch).gradients, kept.gradients);
+  shape.recompute_mlp = false;
+  shape.recompute_block = true;
+  EXPECT_EQ(OutcomeOf(*MakeModel(dims, shape), batch).gradients, kept.gradients);
+}
+
+TEST(CudaModel, SizesThatEightBitProductsDoNotTakeAreNamed) {
+  ModelDims dims = InSixteens(WideVariants()[0].dims);
+  dims.F = 40;
+  RunShape shape = ShapeOn(Device::kCuda, DType::kBf16);
+  shape.fp8 = {.blocks = true};
+  const auto model = Model::Create(dims, shape);
+  ASSERT_FALSE(model.ok());
+  EXPECT_NE(std::string(model.status().message()).find("feed-forward width: expected a multiple of 16"),
+            std::string::npos)
+      << model.status();
+}
+
 // The first micro-step runs as it is, the second is captured; documents and another weight of the z-loss start over.
 TEST_P(CudaModelTest, AGraphChangesNoBit) {
   const ModelDims& dims = GetParam().dims;

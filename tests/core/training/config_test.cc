@@ -14,6 +14,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 std::string Preset(const std::string& name) {
   return JoinPath(JoinPath(INGOT_SOURCE_DIR, "configs"), name + ".textproto");
@@ -95,6 +96,19 @@ TEST(Config, OneMistakeIsOneLine) {
   const std::string error = ErrorOf("precision { compute: bf16 }\n");
   EXPECT_THAT(error, AllOf(HasSubstr("precision.compute: expected fp32"), HasSubstr("found bf16")));
   EXPECT_EQ(error.find('\n'), std::string::npos);
+}
+
+TEST(Config, WhatEightBitProductsCannotDoIsSaid) {
+  RunConfig config;
+  for (const char* setting : {"precision.compute=fp8", "model.feed_forward=40", "training.micro_batch=3",
+                              "data.sequence_length=8", "training.tokens_per_step=24", "parallel.zero=3"}) {
+    EXPECT_TRUE(ApplySetting(config, setting).ok()) << setting;
+  }
+  EXPECT_THAT(ConfigProblems(config, Device::kCuda),
+              UnorderedElementsAre(HasSubstr("model.feed_forward: expected a multiple of 16"),
+                                   HasSubstr("training.micro_batch * data.sequence_length: expected a multiple of 16"),
+                                   HasSubstr("parallel.zero: expected at most 2")));
+  EXPECT_THAT(ErrorOf("precision { fp8_head: true }"), HasSubstr("precision.fp8_head: expected precision.compute fp8"));
 }
 
 TEST(Config, NonsenseIsRefused) {

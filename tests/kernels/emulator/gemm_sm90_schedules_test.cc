@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "kernels/emulator/options.h"
+#include "tests/kernels/device_sm90.h"
+#include "tests/kernels/gemm_fp8_data.h"
 #include "tests/kernels/gemm_sm90_data.h"
 
 namespace ingot {
@@ -29,6 +31,15 @@ TEST(GemmSm90Schedules, SameBits) {
   for (const GemmShape& shape : {GemmShape{130, 200, 520, false, true, DType::kBf16, 1},
                                  GemmShape{136, 520, 389, true, false, DType::kF32, 1}}) {
     ExpectSameBitsForAllOrders([&] { return GemmData(shape).Run(); });
+  }
+}
+
+// Narrow tiles and six stages, wide ones and four.
+TEST(GemmSm90Schedules, SameBitsOfFp8) {
+  const OnSm90 device;
+  for (const Fp8GemmShape& shape : {Fp8GemmShape{257, 300, 400, DType::kE5m2, DType::kE4m3, DType::kBf16, 1, true},
+                                    Fp8GemmShape{130, 200, 784, DType::kE4m3, DType::kE4m3, DType::kF32, 1, false}}) {
+    ExpectSameBitsForAllOrders([&] { return Fp8GemmData(shape).Run(); });
   }
 }
 

@@ -41,6 +41,18 @@ __global__ void LoadMatrixKernel(const uint16_t* memory, const int* row_of_lane,
   for (int i = 0; i < kMatrices; ++i) out[lane * kMatrices + i] = r[i];
 }
 
+// A thread four floats.
+__global__ void PackFp8Kernel(const float* x, uint16_t* out, int n) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * 4;
+  float values[4];
+  for (int j = 0; j < 4; ++j) values[j] = i + j < n ? x[i + j] : 0.0f;
+  const uint32_t e4m3 = PackFp8x4<E4m3>(values[0], values[1], values[2], values[3]);
+  const uint32_t e5m2 = PackFp8x4<E5m2>(values[0], values[1], values[2], values[3]);
+  for (int j = 0; j < 4 && i + j < n; ++j) {
+    out[i + j] = static_cast<uint16_t>((e4m3 >> (8 * j) & 0xff) | (e5m2 >> (8 * j) & 0xff) << 8);
+  }
+}
+
 }  // namespace
 
 Registers RunMma(const Registers& a, const Registers& b, const Registers& d) {
@@ -61,6 +73,15 @@ Registers RunLoadMatrix(const std::vector<uint16_t>& memory, const std::vector<i
   if (matrices == 1) run(transposed ? LoadMatrixKernel<1, true> : LoadMatrixKernel<1, false>);
   if (matrices == 2) run(transposed ? LoadMatrixKernel<2, true> : LoadMatrixKernel<2, false>);
   if (matrices == 4) run(transposed ? LoadMatrixKernel<4, true> : LoadMatrixKernel<4, false>);
+  return out.Values();
+}
+
+std::vector<uint16_t> RunPackFp8(const std::vector<float>& values) {
+  const DeviceArray<float> x("x", values);
+  const DeviceArray<uint16_t> out("out", std::vector<uint16_t>(values.size()));
+  const auto blocks = static_cast<unsigned>((values.size() + 127) / 128);
+  Launch(PackFp8Kernel, LaunchConfig{.grid = blocks, .block = 32}, x.data(), out.data(),
+         static_cast<int>(values.size()));
   return out.Values();
 }
 

@@ -16,4 +16,7 @@ Registers RunMma(const Registers& a, const Registers& b, const Registers& d);
 Registers RunLoadMatrix(const std::vector<uint16_t>& memory, const std::vector<int>& row_of_lane, int matrices,
                         bool transposed);
 
+// Each float rounded to e4m3 and to e5m2: the bytes of the first in the low half, of the second in the high one.
+std::vector<uint16_t> RunPackFp8(const std::vector<float>& values);
+
 }  // namespace ingot

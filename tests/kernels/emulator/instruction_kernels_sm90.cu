@@ -28,27 +28,44 @@ struct WgmmaArgs {
   int elements, steps;
 };
 
-template <int kRegisters, bool kMMajor, bool kNMajor, bool kFromRegisters>
+// How a step is issued: descriptors of the tables, to which `base` is added.
+template <bool kMMajor, bool kNMajor>
+struct FromShared {
+  template <int kRegisters>
+  static __device__ __forceinline__ void Issue(const WgmmaArgs& args, float (&d)[kRegisters], int step, uint64_t base) {
+    WgmmaM64K16<kMMajor, kNMajor>(d, args.a[step] + base, args.b[step] + base, step > 0);
+  }
+};
+template <bool kNMajor>
+struct FromRegisters {
+  template <int kRegisters>
+  static __device__ __forceinline__ void Issue(const WgmmaArgs& args, float (&d)[kRegisters], int step, uint64_t base) {
+    uint32_t a[4];
+    for (int i = 0; i < 4; ++i) a[i] = args.a_registers[(step * 128 + static_cast<int>(threadIdx.x)) * 4 + i];
+    WgmmaM64K16<kNMajor>(d, a, args.b[step] + base, step > 0);
+  }
+};
+template <typename A, typename B>
+struct OfFp8 {
+  template <int kRegisters>
+  static __device__ __forceinline__ void Issue(const WgmmaArgs& args, float (&d)[kRegisters], int step, uint64_t base) {
+    WgmmaM64K32<A, B>(d, args.a[step] + base, args.b[step] + base, step > 0);
+  }
+};
+
+template <int kRegisters, typename Step>
 __global__ void WgmmaKernel(const WgmmaArgs args) {
   auto& shared = SharedStorage<ImageShared>();
   FillShared(shared.image, args.image, args.elements);
-  const int thread = static_cast<int>(threadIdx.x);
   // Descriptors of the tables are for shared memory that begins at address 1024.
   const uint64_t base = (SharedAddress(shared.image) - 1024) >> 4;
   float d[kRegisters];
   for (int i = 0; i < kRegisters; ++i) d[i] = 5;  // overwritten by the first step
   WgmmaFence();
-  for (int step = 0; step < args.steps; ++step) {
-    if constexpr (kFromRegisters) {
-      uint32_t a[4];
-      for (int i = 0; i < 4; ++i) a[i] = args.a_registers[(step * 128 + thread) * 4 + i];
-      WgmmaM64K16<kNMajor>(d, a, args.b[step] + base, step > 0);
-    } else {
-      WgmmaM64K16<kMMajor, kNMajor>(d, args.a[step] + base, args.b[step] + base, step > 0);
-    }
-  }
+  for (int step = 0; step < args.steps; ++step) Step::Issue(args, d, step, base);
   WgmmaCommit();
   WgmmaWait<0>(d);
+  const int thread = static_cast<int>(threadIdx.x);
   for (int i = 0; i < kRegisters; ++i) args.d[thread * kRegisters + i] = d[i];
 }
 
@@ -130,11 +147,11 @@ __global__ void __launch_bounds__(384, 1) RegistersKernel(int* passed) {
   atomicAdd(passed, 1);
 }
 
-template <int kRegisters, bool kMMajor, bool kNMajor, bool kFromRegisters>
+template <int kRegisters, typename Step>
 std::vector<float> LaunchWgmma(const WgmmaCase& wgmma) {
   const DeviceArray<uint16_t> image("image", wgmma.shared);
-  const DeviceArray<uint64_t> a("a", kFromRegisters ? wgmma.b : wgmma.a), b("b", wgmma.b);
-  const DeviceArray<uint32_t> a_registers("a_registers", kFromRegisters ? wgmma.a_registers : Registers(1));
+  const DeviceArray<uint64_t> a("a", wgmma.a.empty() ? wgmma.b : wgmma.a), b("b", wgmma.b);
+  const DeviceArray<uint32_t> a_registers("a_registers", wgmma.a.empty() ? wgmma.a_registers : Registers(1));
   const DeviceArray<float> d("d", std::vector<float>(size_t{128} * kRegisters));
   const WgmmaArgs args{.image = image.data(),
                        .a = a.data(),
@@ -143,8 +160,7 @@ std::vector<float> LaunchWgmma(const WgmmaCase& wgmma) {
                        .d = d.data(),
                        .elements = static_cast<int>(wgmma.shared.size()),
                        .steps = static_cast<int>(wgmma.b.size())};
-  Launch(WgmmaKernel<kRegisters, kMMajor, kNMajor, kFromRegisters>,
-         LaunchConfig{.block = 128, .shared = sizeof(ImageShared)}, args);
+  Launch(WgmmaKernel<kRegisters, Step>, LaunchConfig{.block = 128, .shared = sizeof(ImageShared)}, args);
   return d.Values();
 }
 
@@ -152,16 +168,27 @@ template <int kRegisters>
 std::vector<float> LaunchWgmmaOfMajors(const WgmmaCase& wgmma) {
   if (!wgmma.a_registers.empty()) {
     if constexpr (kRegisters <= 64) {
-      return wgmma.n_major ? LaunchWgmma<kRegisters, false, true, true>(wgmma)
-                           : LaunchWgmma<kRegisters, false, false, true>(wgmma);
+      return wgmma.n_major ? LaunchWgmma<kRegisters, FromRegisters<true>>(wgmma)
+                           : LaunchWgmma<kRegisters, FromRegisters<false>>(wgmma);
     }
   }
   if (wgmma.m_major) {
-    return wgmma.n_major ? LaunchWgmma<kRegisters, true, true, false>(wgmma)
-                         : LaunchWgmma<kRegisters, true, false, false>(wgmma);
+    return wgmma.n_major ? LaunchWgmma<kRegisters, FromShared<true, true>>(wgmma)
+                         : LaunchWgmma<kRegisters, FromShared<true, false>>(wgmma);
   }
-  return wgmma.n_major ? LaunchWgmma<kRegisters, false, true, false>(wgmma)
-                       : LaunchWgmma<kRegisters, false, false, false>(wgmma);
+  return wgmma.n_major ? LaunchWgmma<kRegisters, FromShared<false, true>>(wgmma)
+                       : LaunchWgmma<kRegisters, FromShared<false, false>>(wgmma);
+}
+
+template <int kRegisters>
+std::vector<float> LaunchWgmmaOfTypes(const WgmmaCase& wgmma) {
+  if (wgmma.a_type == DType::kBf16) return LaunchWgmmaOfMajors<kRegisters>(wgmma);
+  if (wgmma.a_type == DType::kE4m3) {
+    return wgmma.b_type == DType::kE4m3 ? LaunchWgmma<kRegisters, OfFp8<E4m3, E4m3>>(wgmma)
+                                        : LaunchWgmma<kRegisters, OfFp8<E4m3, E5m2>>(wgmma);
+  }
+  return wgmma.b_type == DType::kE4m3 ? LaunchWgmma<kRegisters, OfFp8<E5m2, E4m3>>(wgmma)
+                                      : LaunchWgmma<kRegisters, OfFp8<E5m2, E5m2>>(wgmma);
 }
 
 uint32_t BytesOfBox(const cuda::TensorMapLayout& layout) {
@@ -173,9 +200,9 @@ uint32_t BytesOfBox(const cuda::TensorMapLayout& layout) {
 }  // namespace
 
 std::vector<float> RunWgmma(const WgmmaCase& wgmma) {
-  if (wgmma.columns == 64) return LaunchWgmmaOfMajors<32>(wgmma);
-  if (wgmma.columns == 128) return LaunchWgmmaOfMajors<64>(wgmma);
-  return LaunchWgmmaOfMajors<128>(wgmma);
+  if (wgmma.columns == 64) return LaunchWgmmaOfTypes<32>(wgmma);
+  if (wgmma.columns == 128) return LaunchWgmmaOfTypes<64>(wgmma);
+  return LaunchWgmmaOfTypes<128>(wgmma);
 }
 
 SharedImage RunTensorLoad(const cuda::TensorMapLayout& layout, const std::vector<int>& at, int elements) {

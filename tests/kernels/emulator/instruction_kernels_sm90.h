@@ -14,6 +14,7 @@ using SharedImage = std::vector<uint16_t>;
 struct WgmmaCase {
   int columns = 64;  // N: 64, 128 or 256
   bool m_major = false, n_major = false;
+  DType a_type = DType::kBf16, b_type = DType::kBf16;  // or both of fp8
   SharedImage shared;
   std::vector<uint64_t> a, b;  // descriptors of each step along k; the sum over the steps is the result
   Registers a_registers;       // instead of `a`: four a thread, thread after thread, step after step; N is 64 or 128

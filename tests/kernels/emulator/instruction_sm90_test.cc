@@ -27,7 +27,7 @@ TEST(HopperInstructions, MadeDescriptorsEqualTheTables) {
   std::map<std::string, CsvRow> advances;
   const auto key = [](const CsvRow& row) {
     std::string text;
-    for (int i = 1; i < 8; ++i) text += row[i] + ",";
+    for (int i = 0; i < 8; ++i) text += row[i] + ",";
     return text;
   };
   for (const CsvRow& row : ReadGolden("instruction_layouts/wgmma_advance.csv")) advances[key(row)] = row;
@@ -40,18 +40,19 @@ TEST(HopperInstructions, MadeDescriptorsEqualTheTables) {
     ASSERT_EQ(made, std::stoull(row[10], nullptr, 16)) << checked;
     ++checked;
   }
-  EXPECT_EQ(checked, 640);
+  EXPECT_EQ(checked, 736);
 }
 
 // The product as the table of fragments lays it out: exact sums of whole numbers.
-void ExpectProduct(const WgmmaData& data, const std::vector<float>& d) {
+template <typename Data>
+void ExpectProduct(const Data& data, const std::vector<float>& d) {
   size_t checked = 0;
   for (const CsvRow& row : ReadGolden("instruction_layouts/wgmma_fragments.csv")) {
-    if (row[0] != "m64n" + std::to_string(data.product.N)) continue;
+    if (row[0] != "m64n" + std::to_string(data.N())) continue;
     const auto cells = Cells(row[3]);
     for (size_t i = 0; i < cells.size(); ++i) {
       float sum = 0;
-      for (int k = 0; k < 64; ++k) sum += data.A(cells[i].first, k) * data.B(cells[i].second, k);
+      for (int k = 0; k < data.K(); ++k) sum += data.A(cells[i].first, k) * data.B(cells[i].second, k);
       ASSERT_EQ(d[static_cast<size_t>(std::stoi(row[2])) * cells.size() + i], sum) << row[2] << " " << i;
       ++checked;
     }
@@ -101,6 +102,30 @@ TEST(HopperInstructions, WgmmaTakesTheFirstOperandFromRegisters) {
   }
 }
 
+class Fp8WgmmaLayouts : public testing::TestWithParam<std::tuple<int, DType, DType, const char*>> {};
+
+TEST_P(Fp8WgmmaLayouts, EqualTheTables) {
+  INGOT_NEEDS_SM90();
+  const auto [N, a_type, b_type, swizzle] = GetParam();
+  const Fp8WgmmaData data({N, a_type, b_type, swizzle});
+  ASSERT_EQ(data.run.a.size(), 4u);
+  ASSERT_EQ(data.run.b.size(), 4u);
+  ForEachSchedule([&] { ExpectProduct(data, RunWgmma(data.run)); });
+}
+
+std::string NameOfFp8Layout(const testing::TestParamInfo<Fp8WgmmaLayouts::ParamType>& row) {
+  return "N" + std::to_string(std::get<0>(row.param)) + Name(std::get<1>(row.param)) + Name(std::get<2>(row.param)) +
+         std::get<3>(row.param);
+}
+INSTANTIATE_TEST_SUITE_P(Types, Fp8WgmmaLayouts,
+                         testing::Combine(testing::Values(64, 128, 256), testing::Values(DType::kE4m3, DType::kE5m2),
+                                          testing::Values(DType::kE4m3, DType::kE5m2), testing::Values("SW128")),
+                         NameOfFp8Layout);
+INSTANTIATE_TEST_SUITE_P(Swizzles, Fp8WgmmaLayouts,
+                         testing::Combine(testing::Values(64), testing::Values(DType::kE4m3),
+                                          testing::Values(DType::kE5m2), testing::Values("INTER", "SW32", "SW64")),
+                         NameOfFp8Layout);
+
 class TensorCopies : public testing::TestWithParam<BoxCase> {};
 
 TEST_P(TensorCopies, LoadTheBoxAndZeros) {
@@ -148,6 +173,34 @@ INSTANTIATE_TEST_SUITE_P(
                     BoxCase{"ThreeDimensions", {64, 3, 11}, {64, 2, 8}, {0, 2, 6}, Swizzle::k128},
                     BoxCase{"FourDimensions", {33, 3, 5, 2}, {32, 2, 3, 2}, {3, -1, 3, 1}, Swizzle::k64}),
     [](const auto& row) { return row.param.name; });
+
+// Boxes of single bytes, which may begin at any of them.
+TEST(HopperInstructions, TensorLoadOfBytes) {
+  INGOT_NEEDS_SM90();
+  constexpr int kWidth = 301, kStride = 304, kHeight = 13, kRows = 16;
+  std::vector<uint8_t> values(kStride * kHeight);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<uint8_t>(1 + i * 7 % 255);
+  const DeviceArray<uint8_t> tensor("tensor", values);
+  for (const Swizzle swizzle : {Swizzle::kNone, Swizzle::k32, Swizzle::k64, Swizzle::k128}) {
+    const int columns = static_cast<int>(swizzle);
+    for (const auto& [x, y] : {std::pair(0, 0), std::pair(37, 2), std::pair(-5, -3), std::pair(260, 5)}) {
+      const cuda::TensorMapLayout layout{.base = tensor.data(),
+                                         .dtype = DType::kE4m3,
+                                         .rank = 2,
+                                         .sizes = {kWidth, kHeight},
+                                         .strides = {1, kStride},
+                                         .box = {columns, kRows},
+                                         .swizzle = swizzle};
+      const SharedImage image = RunTensorLoad(layout, {x, y}, columns * kRows / 2);
+      for (int i = 0; i < columns * kRows; ++i) {
+        const int column = x + i % columns, row = y + i / columns, at = ByteInShared(swizzle, i);
+        const bool inside = column >= 0 && column < kWidth && row >= 0 && row < kHeight;
+        const int expected = inside ? values[static_cast<size_t>(row * kStride + column)] : 0;
+        ASSERT_EQ(image[at / 2] >> (at % 2 * 8) & 0xff, expected) << columns << ": " << i;
+      }
+    }
+  }
+}
 
 TEST(HopperInstructions, BulkCopiesMoveARange) {
   INGOT_NEEDS_SM90();
@@ -211,6 +264,19 @@ TEST(Conformance, WgmmaEqualsAnH100) {
     std::vector<uint32_t> bits;
     for (const float value : RunWgmma(data.run)) bits.push_back(std::bit_cast<uint32_t>(value));
     EXPECT_EQ(bits, HexWords(row[4])) << row[0] << row[1] << row[2] << row[3];
+  }
+}
+
+TEST(Conformance, Fp8WgmmaEqualsAnH100) {
+  INGOT_NEEDS_SM90();
+  const std::vector<CsvRow> rows = RecordedOnAnH100("wgmma_fp8.csv");
+  INGOT_NEEDS_RECORDED(rows);
+  const std::map<std::string, DType> types = {{"e4m3", DType::kE4m3}, {"e5m2", DType::kE5m2}};
+  for (const CsvRow& row : rows) {
+    const Fp8WgmmaData data({std::stoi(row[0]), types.at(row[1]), types.at(row[2]), "SW128"});
+    std::vector<uint32_t> bits;
+    for (const float value : RunWgmma(data.run)) bits.push_back(std::bit_cast<uint32_t>(value));
+    EXPECT_EQ(bits, HexWords(row[3])) << row[0] << row[1] << row[2];
   }
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/base/bf16.h"
+#include "core/base/fp8.h"
 #include "core/base/philox.h"
 #include "gtest/gtest.h"
 #include "tests/kernels/emulator/golden.h"
@@ -100,6 +101,38 @@ TEST(Instructions, RoundingToBf16EqualsTheTables) {
   for (const CsvRow& row : ReadGolden("instruction_layouts/bf16_to_f32.csv")) {
     EXPECT_EQ(std::bit_cast<uint32_t>(ToFloat(Bf16{static_cast<uint16_t>(Hex(row[0]))})), Hex(row[1])) << row[0];
   }
+}
+
+TEST(Instructions, RoundingToFp8EqualsTheTables) {
+  for (const CsvRow& row : ReadGolden("instruction_layouts/f32_to_fp8.csv")) {
+    const auto value = std::bit_cast<float>(Hex(row[0]));
+    EXPECT_EQ(ToFp8<E4m3>(value).bits, Hex(row[1])) << row[0];
+    EXPECT_EQ(ToFp8<E5m2>(value).bits, Hex(row[2])) << row[0];
+  }
+  for (const CsvRow& row : ReadGolden("instruction_layouts/fp8_to_f32.csv")) {
+    const auto code = static_cast<uint8_t>(Hex(row[0]));
+    EXPECT_EQ(std::bit_cast<uint32_t>(ToFloat(E4m3{code})), Hex(row[1])) << row[0];
+    EXPECT_EQ(std::bit_cast<uint32_t>(ToFloat(E5m2{code})), Hex(row[2])) << row[0];
+  }
+}
+
+// The floats of the table as a device rounds them; rows `f32,e4m3,e5m2`.
+void ExpectPackedFp8(const std::string& table) {
+  std::vector<float> values;
+  std::vector<uint16_t> expected;
+  for (const CsvRow& row : ReadGolden(table)) {
+    values.push_back(std::bit_cast<float>(Hex(row[0])));
+    expected.push_back(static_cast<uint16_t>(Hex(row[1]) | Hex(row[2]) << 8));
+  }
+  EXPECT_EQ(RunPackFp8(values), expected) << table;
+}
+
+TEST(Instructions, PackFp8EqualsTheTables) { ExpectPackedFp8("instruction_layouts/f32_to_fp8.csv"); }
+
+TEST(Conformance, PackFp8EqualsAnH100) {
+  const std::string path = std::string(INGOT_SOURCE_DIR) + "/tests/golden/h100/pack_fp8.csv";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "unrecorded: no H100 has written tests/golden/h100 yet";
+  ExpectPackedFp8("h100/pack_fp8.csv");
 }
 
 // What the same kernel gave on a GPU: rows `case,registers in,registers out`.

@@ -116,6 +116,23 @@ bool RecordLoadMatrix(const std::string& path) {
   return file.good();
 }
 
+// The floats of the table of roundings, among them every midpoint of two fp8 values and its neighbours, and floats
+// spread evenly over all patterns.
+bool RecordPackFp8(const std::string& path) {
+  std::vector<float> values;
+  for (const CsvRow& row : ReadGolden("instruction_layouts/f32_to_fp8.csv")) {
+    values.push_back(std::bit_cast<float>(Hex(row[0])));
+  }
+  for (uint32_t upper = 0; upper < 0x10000; upper += 37) values.push_back(std::bit_cast<float>(upper << 16));
+  const std::vector<uint16_t> packed = RunPackFp8(values);
+  std::ofstream file(path);
+  file << "f32,e4m3,e5m2\n" << std::hex;
+  for (size_t i = 0; i < values.size(); ++i) {
+    file << std::bit_cast<uint32_t>(values[i]) << ',' << (packed[i] & 0xff) << ',' << (packed[i] >> 8) << '\n';
+  }
+  return file.good();
+}
+
 // N, majors and swizzle of the tables, and all registers of d, thread after thread.
 bool RecordWgmma(const std::string& path, bool fractions) {
   std::ofstream file(path);
@@ -129,6 +146,22 @@ bool RecordWgmma(const std::string& path, bool fractions) {
           file << N << ',' << a_major << ',' << b_major << ',' << swizzle << ','
                << Text(Floats(static_cast<int>(d.size()), [&](int i) { return d[static_cast<size_t>(i)]; })) << '\n';
         }
+      }
+    }
+  }
+  return file.good();
+}
+
+// N and types, and all registers of d, of tiles in the 128-byte pattern.
+bool RecordFp8Wgmma(const std::string& path, bool fractions) {
+  std::ofstream file(path);
+  file << "n,a_type,b_type,d\n";
+  for (const int N : {64, 128, 256}) {
+    for (const DType a_type : {DType::kE4m3, DType::kE5m2}) {
+      for (const DType b_type : {DType::kE4m3, DType::kE5m2}) {
+        const std::vector<float> d = RunWgmma(Fp8WgmmaData({N, a_type, b_type, "SW128", fractions}).run);
+        file << N << ',' << Name(a_type) << ',' << Name(b_type) << ','
+             << Text(Floats(static_cast<int>(d.size()), [&](int i) { return d[static_cast<size_t>(i)]; })) << '\n';
       }
     }
   }
@@ -168,6 +201,7 @@ bool RecordSm90(const std::string& folder) {
     return true;
   }
   return RecordWgmma(folder + "/wgmma.csv", false) && RecordWgmma(folder + "/wgmma_rounding.csv", true) &&
+         RecordFp8Wgmma(folder + "/wgmma_fp8.csv", false) && RecordFp8Wgmma(folder + "/wgmma_fp8_rounding.csv", true) &&
          RecordTensorLoad(folder + "/tensor_load.csv") && RecordParity(folder + "/mbarrier_parity.csv");
 }
 
@@ -176,7 +210,7 @@ bool RecordAll(const std::string& folder, const std::string& device) {
   name << device << '\n';
   return name.good() && RecordExactSums(folder + "/mma_m16n8k16.csv") &&
          RecordRounding(folder + "/mma_m16n8k16_rounding.csv") && RecordLoadMatrix(folder + "/ldmatrix.csv") &&
-         RecordSm90(folder);
+         RecordPackFp8(folder + "/pack_fp8.csv") && RecordSm90(folder);
 }
 
 }  // namespace

@@ -24,22 +24,24 @@ TEST(SharedMatrix, SwizzleEqualsTheTables) {
 TEST(SharedMatrix, DescriptorsNameTheElementsOfTheTables) {
   int64_t checked = 0;
   for (const CsvRow& row : ReadGolden("instruction_layouts/wgmma_descriptors.csv")) {
-    const Tile tile(row[1], row[2], std::stoi(row[3]), std::stoi(row[4]), row[5] == "MN_first");
+    const Tile tile(row[0], row[1], row[2], std::stoi(row[3]), std::stoi(row[4]), row[5] == "MN_first");
+    const int element = row[0] == "bf16" ? 2 : 1, depth = 32 / element, in_piece = 16 / element;
     const emulator::MatrixDescriptor matrix =
         emulator::DecodeDescriptor(std::stoull(row[10], nullptr, 16), emulator::Site::Current());
     const bool mn_major = row[1] == "MN";
-    const int mn0 = std::stoi(row[8]) * 64, k0 = std::stoi(row[9]) * 16;
+    const int mn0 = std::stoi(row[8]) * 64, k0 = std::stoi(row[9]) * depth;
     for (int mn = 0; mn < std::stoi(row[7]); ++mn) {
-      for (int k = 0; k < 16; ++k) {
-        const int piece_mn = mn_major ? mn / 8 * 8 : mn, piece_k = mn_major ? k : k / 8 * 8;
-        const int within = mn_major ? mn % 8 : k % 8;
-        const uint32_t address = emulator::PieceAddress(matrix, mn_major, piece_mn, piece_k) + 2 * within;
-        ASSERT_EQ(address, 1024u + 2 * tile.Offset(mn0 + mn, k0 + k)) << row[10] << " " << mn << " " << k;
+      for (int k = 0; k < depth; ++k) {
+        const int within = (mn_major ? mn : k) % in_piece;
+        const int piece_mn = mn_major ? mn - within : mn, piece_k = mn_major ? k : k - within;
+        const uint32_t address =
+            emulator::PieceAddress(matrix, mn_major, piece_mn, piece_k, element) + element * within;
+        ASSERT_EQ(address, 1024u + element * tile.Offset(mn0 + mn, k0 + k)) << row[10] << " " << mn << " " << k;
         ++checked;
       }
     }
   }
-  EXPECT_GT(checked, 500000);
+  EXPECT_EQ(checked, 1179648);
 }
 
 }  // namespace
