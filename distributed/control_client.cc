@@ -147,6 +147,7 @@ class Client : public ControlClient {
   void Report(const RankProgress& progress) override;
   void Fail(ExitCode code, const std::string& text) override;
   void Stuck(const std::string& text) override;
+  void TellEnded(int64_t rank, int64_t pid) override;
   void Leave() override;
   std::optional<Verdict> WaitForVerdict(Milliseconds limit) override;
 
@@ -338,6 +339,11 @@ void Client::Fail(ExitCode code, const std::string& text) {
 void Client::Stuck(const std::string& text) {
   Send(FrameType::kStuck, WireWriter().Text(text.substr(0, 4096)).bytes()).IgnoreError();
   WaitForVerdict(kVerdictWait);
+}
+
+void Client::TellEnded(int64_t rank, int64_t pid) {
+  Send(FrameType::kEnded, WireWriter().Number(static_cast<uint64_t>(rank)).Number(static_cast<uint64_t>(pid)).bytes())
+      .IgnoreError();
 }
 
 void Client::Leave() {

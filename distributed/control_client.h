@@ -61,6 +61,8 @@ class ControlClient {
   virtual void Fail(ExitCode code, const std::string& text) = 0;
   // A deadline of this rank passed: rank 0 decides whom to blame; the verdict is waited for shortly.
   virtual void Stuck(const std::string& text) = 0;
+  // A rank of this machine was seen to end, whether it had met rank 0 or not.
+  virtual void TellEnded(int64_t rank, int64_t pid) = 0;
   // Done: closing the connection is no death any more.
   virtual void Leave() = 0;
   // Waits up to `limit` for a verdict: an error of the data plane is often the echo of one under way.

@@ -95,6 +95,7 @@ class Server : public ControlServer {
   void OnGather(Peer& peer, WireReader& reader);
   void OnCompare(Peer& peer, const std::string& payload);
   void OnStuck(Peer& peer, const std::string& text);
+  void OnEnded(Peer& peer, WireReader& reader);
   void Store(const std::string& key, std::string value);
   void Get(Peer& peer, const std::string& key);
   void Claim(Peer& peer, const std::string& key);
@@ -249,6 +250,8 @@ void Server::Handle(Peer& peer, const Frame& frame) {
     Decide(peer.rank, code, absl::StrCat(Describe(peer), ": ", reader.Text()));
   } else if (frame.type == FrameType::kStuck) {
     OnStuck(peer, reader.Text());
+  } else if (frame.type == FrameType::kEnded) {
+    OnEnded(peer, reader);
   } else if (frame.type == FrameType::kLeave) {
     peer.left = true;
   }
@@ -352,6 +355,15 @@ void Server::OnStuck(Peer& complaining, const std::string& text) {
   }
   Decide(complaining.rank, ExitCode::kPeer,
          absl::StrCat(Describe(complaining), " hangs in ", Doing(complaining), ": ", text));
+}
+
+// Of a rank that has come its own connection tells.
+void Server::OnEnded(Peer& peer, WireReader& reader) {
+  const auto rank = static_cast<int64_t>(reader.Number());
+  const uint64_t pid = reader.Number();
+  if (!reader.done() || rank < 0 || rank >= options_.size || Find(rank) != nullptr) return;
+  Decide(rank, ExitCode::kPeer,
+         absl::StrCat("rank ", rank, " (host ", peer.host, ", pid ", pid, ") died before it met rank 0"));
 }
 
 void Server::Store(const std::string& key, std::string value) {

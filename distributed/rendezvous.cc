@@ -22,6 +22,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "distributed/sibling_ranks.h"
 
 namespace ingot {
 namespace {
@@ -211,6 +212,9 @@ absl::StatusOr<std::unique_ptr<ControlPlane>> ControlPlane::Join(const Rendezvou
 
 absl::Status ControlPlane::Connect(const RendezvousOptions& options) {
   const Launch& launch = options.launch;
+  // Two of each machine, so that one sees the other.
+  std::optional<SiblingRanks> siblings;
+  if (launch.local_rank <= 1) siblings.emplace(launch);
   INGOT_RETURN_IF_ERROR(AllowSockets(size_));
   INGOT_ASSIGN_OR_RETURN(const std::string secret, ReadSecret(options.environment));
   Meeting meeting = {.address = "127.0.0.1", .port = 0, .secret = secret, .run_id = launch.run_id};
@@ -256,6 +260,11 @@ absl::Status ControlPlane::Connect(const RendezvousOptions& options) {
                                                           .deadlines = deadlines_,
                                                           .on_verdict = options.on_verdict}));
   local_address_ = client_->local_address();
+  std::optional<SiblingWatch> watch;
+  if (siblings.has_value()) {
+    watch.emplace(*std::move(siblings),
+                  [this](const SiblingRanks::Sibling& ended) { client_->TellEnded(ended.rank, ended.pid); });
+  }
   INGOT_RETURN_IF_ERROR(client_->Gather("start", "", deadlines_.present).status());
   if (rank_ == 0 && by_file) unlink(JoinPath(options.run_directory, kRendezvousFile).c_str());
   return absl::OkStatus();

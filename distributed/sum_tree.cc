@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <utility>
 
 #include "core/base/check.h"
 
@@ -75,51 +74,35 @@ float* AddNodes(int64_t leaves, const std::vector<NodeValues>& nodes, int64_t co
   return sum;
 }
 
-int64_t NodeStack::BuffersNeeded(int64_t leaves, Interval part) {
-  // As Push() does it, without values.
-  std::vector<Interval> stack;
-  size_t most = 0;
-  for (int64_t leaf = part.begin; leaf + 1 < part.end; ++leaf) {
-    Interval node = {leaf, leaf + 1};
-    while (!stack.empty() && IsNode(leaves, {stack.back().begin, node.end})) {
-      node.begin = stack.back().begin;
-      stack.pop_back();
+PartSums PartSums::Of(int64_t leaves, Interval part) {
+  PartSums sums;
+  std::vector<int64_t> free;
+  const auto take = [&] {
+    if (free.empty()) return sums.buffers++;
+    const int64_t buffer = free.back();
+    free.pop_back();
+    return buffer;
+  };
+  for (int64_t at = part.begin; at < part.end; ++at) {
+    Node node = {.node = {at, at + 1}};
+    const bool last = at + 1 == part.end;
+    const auto joins = [&] {
+      return !sums.nodes.empty() && IsNode(leaves, {sums.nodes.back().node.begin, node.node.end});
+    };
+    if (!last && !joins()) node.buffer = take();
+    Leaf& leaf = sums.leaves.emplace_back(Leaf{.buffer = node.buffer});
+    while (joins()) {
+      const Node left = sums.nodes.back();
+      sums.nodes.pop_back();
+      // The sum of the last leaf ends in buffer 0; x + y and y + x are the same bits.
+      const Addition add = last ? Addition{node.buffer, left.buffer} : Addition{left.buffer, node.buffer};
+      leaf.adds.push_back(add);
+      if (add.from != 0) free.push_back(add.from);
+      node = {{left.node.begin, node.node.end}, add.to};
     }
-    stack.push_back(node);
-    most = std::max(most, stack.size());
+    sums.nodes.push_back(node);
   }
-  return static_cast<int64_t>(most);
-}
-
-NodeStack::NodeStack(int64_t leaves, Interval part, float* leaf, int64_t count, std::vector<float*> buffers)
-    : NodeStack(leaves, part, leaf, std::move(buffers),
-                {.copy = [count](float* to, const float* from) { std::copy_n(from, count, to); },
-                 .add = [count](float* a, const float* b) { AddInto(a, b, count); }}) {}
-
-NodeStack::NodeStack(int64_t leaves, Interval part, float* leaf, std::vector<float*> buffers, BufferOps ops)
-    : leaves_(leaves), next_(part.begin), part_(part), leaf_(leaf), free_(std::move(buffers)), ops_(std::move(ops)) {}
-
-void NodeStack::Push() {
-  INGOT_CHECK(next_ < part_.end, "more leaves than the part has");
-  NodeValues node = {{next_, next_ + 1}, leaf_};
-  const bool last = ++next_ == part_.end;
-  const auto joins = [&] { return !nodes_.empty() && IsNode(leaves_, {nodes_.back().node.begin, node.node.end}); };
-  if (!last && !joins()) {
-    INGOT_CHECK(!free_.empty(), "too few buffers");
-    node.values = free_.back();
-    free_.pop_back();
-    ops_.copy(node.values, leaf_);
-  }
-  while (joins()) {
-    NodeValues left = nodes_.back();
-    nodes_.pop_back();
-    left.node.end = node.node.end;
-    if (last) std::swap(left.values, node.values);  // the sum ends in `leaf`; x + y and y + x are the same bits
-    ops_.add(left.values, node.values);
-    if (node.values != leaf_) free_.push_back(node.values);
-    node = left;
-  }
-  nodes_.push_back(node);
+  return sums;
 }
 
 }  // namespace ingot

@@ -6,7 +6,6 @@
 // owns a part of the gradient adds the nodes of all ranks by the same recursion. So the bits of the sum depend on the
 // leaves alone: 1, 2, 3 or 8 ranks give the same.
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 namespace ingot {
@@ -43,34 +42,27 @@ struct NodeValues {
 // first node, which is returned; that of the others may have changed.
 float* AddNodes(int64_t leaves, const std::vector<NodeValues>& nodes, int64_t count);
 
-// What NodeStack does with buffers, where they do not lie in host memory.
-struct BufferOps {
-  std::function<void(float* to, const float* from)> copy;
-  std::function<void(float* a, const float* b)> add;  // a[i] += b[i]
-};
+// How a rank adds its leaves, which it computes one after the other, without ever copying one: each is computed in the
+// buffer in which it waits for its neighbour, or, if the neighbour waits already and for the last leaf, in buffer 0.
+struct PartSums {
+  struct Addition {
+    int64_t to = 0, from = 0;  // buffer to += buffer from, which is free from then on
+  };
+  struct Leaf {
+    int64_t buffer = 0;            // where it is computed: free so far
+    std::vector<Addition> adds{};  // once it is
+  };
+  struct Node {
+    Interval node;
+    int64_t buffer = 0;
+  };
 
-// The nodes of one rank's leaves while they are computed, one after the other, in one buffer `leaf` of `count` elements.
-class NodeStack {
- public:
-  // Buffers of `count` elements needed besides `leaf`.
-  static int64_t BuffersNeeded(int64_t leaves, Interval part);
+  // For leaves `part` of `leaves`.
+  static PartSums Of(int64_t leaves, Interval part);
 
-  // `buffers` has BuffersNeeded() pointers.
-  NodeStack(int64_t leaves, Interval part, float* leaf, int64_t count, std::vector<float*> buffers);
-  NodeStack(int64_t leaves, Interval part, float* leaf, std::vector<float*> buffers, BufferOps ops);
-
-  // `leaf` holds the next leaf. After the last one Nodes() is complete; until then `leaf` may be overwritten.
-  void Push();
-  // The maximal nodes of the part. The last one lies in `leaf`.
-  const std::vector<NodeValues>& Nodes() const { return nodes_; }
-
- private:
-  int64_t leaves_, next_;
-  Interval part_;
-  float* leaf_;
-  std::vector<float*> free_;
-  BufferOps ops_;
-  std::vector<NodeValues> nodes_;
+  std::vector<Leaf> leaves;  // of the part
+  std::vector<Node> nodes;   // the maximal nodes of the part, from left to right, at the end. The last is in buffer 0
+  int64_t buffers = 1;
 };
 
 }  // namespace ingot

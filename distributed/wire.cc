@@ -26,7 +26,7 @@ FrameResult ParseFrame(absl::string_view bytes, size_t max_payload, Frame& frame
   const uint64_t version = LittleEndian(bytes.substr(4, 2)), type = LittleEndian(bytes.substr(6, 2));
   const uint64_t length = LittleEndian(bytes.substr(8, 4));
   if (version != kWireVersion || length > max_payload || type < static_cast<uint64_t>(FrameType::kChallenge) ||
-      type > static_cast<uint64_t>(FrameType::kYours)) {
+      type > static_cast<uint64_t>(FrameType::kEnded)) {
     return FrameResult::kBad;
   }
   if (bytes.size() < kFrameHead + length + kFrameMac) return FrameResult::kMore;

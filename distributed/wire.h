@@ -29,6 +29,7 @@ enum class FrameType : uint16_t {
   kLeave,          // client: done, the connection may close
   kClaim,          // client: key: its value, or the task to find it
   kYours,          // server: key: nobody has it or was given the task
+  kEnded,          // client: rank, pid: of this machine, seen to end
 };
 
 inline constexpr uint16_t kWireVersion = 1;

@@ -1,6 +1,7 @@
 #include "core/model/model.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -114,10 +115,7 @@ struct Layout {
 class PlannedModel : public Model {
  public:
   PlannedModel(std::unique_ptr<const Layout> layout, std::shared_ptr<const Backend> backend, Arena arena)
-      : layout_(std::move(layout)),
-        backend_(std::move(backend)),
-        arena_(std::move(arena)),
-        micro_step_(backend_->MakeContext().stream()) {
+      : layout_(std::move(layout)), backend_(std::move(backend)), arena_(std::move(arena)) {
     const RunShape& s = layout_->shape;
     const int64_t kept = layout_->kept_parameters(), window = layout_->windows.size();
     parameters_ = arena_.Take("parameters", DType::kF32, {kept});
@@ -135,16 +133,7 @@ class PlannedModel : public Model {
     greedy_ = arena_.Take("most likely ids", DType::kI32, {s.B * s.T});
     scratch_ = arena_.Take("scratch", DType::kU8, {layout_->scratch});
     host_losses_.resize(s.B * s.T);
-    network_ = Network::Create({.dims = layout_->dims,
-                                .shape = s,
-                                .table = layout_->table,
-                                .plan = layout_->activations,
-                                .fp8_weights = layout_->fp8_weights,
-                                .parameters = ReadBuffer(),
-                                .gradients = WrittenBuffer(),
-                                .angles = angles_,
-                                .activations = activations_.ptr,
-                                .fp8 = fp8_weights_.ptr});
+    micro_step_ = &MicroStepTo(s.shard.gradients ? FlatBuffer(gradient_windows_, &layout_->windows) : gradients_);
   }
 
   // What stands between the parameters in the flat buffer stays zero for ever.
@@ -170,7 +159,7 @@ class PlannedModel : public Model {
   void set_hooks(LayerHooks* hooks) override {
     INGOT_CHECK(hooks == nullptr || !shape().cuda_graph, "a graph calls nobody between its layers");
     hooks_ = hooks;
-    network_->set_hooks(hooks);
+    for (const auto& [place, micro_step] : micro_steps_) micro_step->network->set_hooks(hooks);
   }
 
   absl::Status Initialize(uint64_t seed) override {
@@ -194,7 +183,7 @@ class PlannedModel : public Model {
     INGOT_ASSIGN_OR_RETURN(const NetworkInput in, OnDevice(input));
     Context ctx = backend_->MakeContext(scratch_);
     RoundWeights(ctx);
-    network_->Forward(ctx, in);
+    network().Forward(ctx, in);
     LmHeadCrossEntropy head = LossesOp();
     if (greedy != nullptr) head.greedy = greedy_;
     ctx.Run(head);
@@ -206,6 +195,12 @@ class PlannedModel : public Model {
   void ZeroGradients() override {
     Context ctx = backend_->MakeContext();
     ctx.Run(Fill{.y = gradients_, .value = 0});
+  }
+
+  void AddGradientsTo(const Tensor& flat) override {
+    INGOT_CHECK(shape().training && !shape().shard.gradients, "this model adds to windows or not at all");
+    INGOT_CHECK_SHAPE(flat, layout_->table.flat_size);
+    micro_step_ = &MicroStepTo(flat);
   }
 
   absl::StatusOr<double> Accumulate(const ModelInput& input, float scale, float z_loss) override {
@@ -220,17 +215,14 @@ class PlannedModel : public Model {
 
  private:
   int64_t rows() const { return shape().B * shape().T; }
-  LmHeadCrossEntropy LossesOp() const { return HeadOf(*network_, Reshaped(input_.targets, {rows()}), losses_); }
+  LmHeadCrossEntropy LossesOp() const { return HeadOf(network(), Reshaped(input_.targets, {rows()}), losses_); }
   // Once for each update of the parameters, outside of a graph.
   void RoundWeights(Context& ctx) {
-    if (std::exchange(fp8_is_old_, false)) network_->RoundWeights(ctx);
+    if (std::exchange(fp8_is_old_, false)) network().RoundWeights(ctx);
   }
   absl::Status HooksStatus() const { return hooks_ == nullptr ? absl::OkStatus() : hooks_->status(); }
   FlatBuffer ReadBuffer() const {
     return shape().shard.parameters ? FlatBuffer(parameter_windows_, &layout_->windows) : FlatBuffer(working_);
-  }
-  FlatBuffer WrittenBuffer() const {
-    return shape().shard.gradients ? FlatBuffer(gradient_windows_, &layout_->windows) : FlatBuffer(gradients_);
   }
 
   // What the kernels of a micro-step are told, beside memory that stays where it is.
@@ -239,18 +231,44 @@ class PlannedModel : public Model {
     bool documents = false;
     bool operator==(const Told&) const = default;
   };
+  // Forward and backward, which leaves its gradients in one place.
+  struct MicroStep {
+    std::unique_ptr<Network> network;
+    Told told;
+    cuda::RepeatedWork work;
+  };
+
+  Network& network() const { return *micro_step_->network; }
+  MicroStep& MicroStepTo(const FlatBuffer& gradients) {
+    std::unique_ptr<MicroStep>& made = micro_steps_[gradients.flat.ptr];
+    if (made != nullptr) return *made;
+    made.reset(new MicroStep{.network = Network::Create({.dims = layout_->dims,
+                                                         .shape = layout_->shape,
+                                                         .table = layout_->table,
+                                                         .plan = layout_->activations,
+                                                         .fp8_weights = layout_->fp8_weights,
+                                                         .parameters = ReadBuffer(),
+                                                         .gradients = gradients,
+                                                         .angles = angles_,
+                                                         .activations = activations_.ptr,
+                                                         .fp8 = fp8_weights_.ptr}),
+                             .told = {},
+                             .work = cuda::RepeatedWork(backend_->MakeContext().stream())});
+    made->network->set_hooks(hooks_);
+    return *made;
+  }
 
   absl::Status ForwardAndBackward(const NetworkInput& in, const Told& told) {
     const auto enqueue = [&] {
       Context ctx = backend_->MakeContext(scratch_);
-      network_->Forward(ctx, in);
+      network().Forward(ctx, in);
       LmHeadCrossEntropy head = LossesOp();
-      head.dx = network_->dx();
-      head.dw = network_->dhead();
+      head.dx = network().dx();
+      head.dw = network().dhead();
       head.scale = told.scale;
       head.z_loss = told.z_loss;
       ctx.Run(head);
-      network_->Backward(ctx, in);
+      network().Backward(ctx, in);
     };
     Context ctx = backend_->MakeContext();
     RoundWeights(ctx);
@@ -258,9 +276,9 @@ class PlannedModel : public Model {
       enqueue();
       return HooksStatus();
     }
-    if (told_ != told) micro_step_.Forget();
-    told_ = told;
-    const absl::Status done = micro_step_.Enqueue(enqueue);
+    if (micro_step_->told != told) micro_step_->work.Forget();
+    micro_step_->told = told;
+    const absl::Status done = micro_step_->work.Enqueue(enqueue);
     return done.ok() ? done
                      : absl::Status(done.code(), absl::StrCat(std::string(done.message()),
                                                               "; training.cuda_graph=false does without a graph"));
@@ -289,11 +307,10 @@ class PlannedModel : public Model {
       losses_, greedy_, scratch_;
   ModelInput input_;  // on the device
   std::vector<float> host_losses_;
-  std::unique_ptr<Network> network_;
   LayerHooks* hooks_ = nullptr;
-  bool fp8_is_old_ = false;  // fp8_weights_ are of earlier parameters
-  Told told_;
-  cuda::RepeatedWork micro_step_;
+  bool fp8_is_old_ = false;                                  // fp8_weights_ are of earlier parameters
+  std::map<void*, std::unique_ptr<MicroStep>> micro_steps_;  // by where they leave gradients
+  MicroStep* micro_step_ = nullptr;                          // one of them
 };
 
 void CheckFp8(const ModelDims& dims, const RunShape& shape, std::vector<std::string>& problems) {

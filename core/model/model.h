@@ -107,6 +107,9 @@ class Model {
 
   // Of all that is kept.
   virtual void ZeroGradients() = 0;
+  // From now on Accumulate() adds to `flat`, f32 (flat_size) on the device, instead of to gradients(): where several sums
+  // of gradients are kept, none has to be moved. Not where the shape has a shard of the gradients.
+  virtual void AddGradientsTo(const Tensor& flat) = 0;
   // Forward and backward: gradients += d(scale * sum of losses + scale * z_loss * sum of lse^2). Returns the sum of
   // losses, in nats, added in a fixed order.
   virtual absl::StatusOr<double> Accumulate(const ModelInput& input, float scale, float z_loss) = 0;

@@ -4,15 +4,14 @@
 
 #include "core/base/status_macros.h"
 #include "kernels/add.h"
+#include "kernels/fill.h"
 
 namespace ingot {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
 
-int64_t StackBuffers(const ParallelPlan& plan, int64_t rank) {
-  return NodeStack::BuffersNeeded(plan.leaves, plan.LeavesOf(rank));
-}
+PartSums SumsOf(const ParallelPlan& plan, int64_t rank) { return PartSums::Of(plan.leaves, plan.LeavesOf(rank)); }
 
 // Leaves are rounded where the wire is bf16, sums of them are not.
 std::vector<std::vector<PartExchange::Wire>> BuffersOf(const ParallelPlan& plan) {
@@ -36,8 +35,8 @@ UnitExchanges AllExchanges(const ParallelPlan& plan, const ParameterTable& table
 std::vector<MemoryEntry> LaneSums::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
                                           Device device) {
   std::vector<MemoryEntry> entries = WireRounding::Entries(plan);
-  if (const int64_t buffers = StackBuffers(plan, rank); buffers > 0) {
-    entries.push_back({"sums of gradients", buffers * Arena::Aligned(table.flat_size * kFloat)});
+  if (const int64_t more = SumsOf(plan, rank).buffers - 1; more > 0) {
+    entries.push_back({"sums of gradients", more * Arena::Aligned(table.flat_size * kFloat)});
   }
   if (device != Device::kCpu) return entries;
   for (MemoryEntry& entry : ExchangeMemory::Entries(AllExchanges(plan, table), rank)) {
@@ -50,8 +49,7 @@ LaneSums::LaneSums(const ParallelPlan& plan, Communicator& communicator, Model& 
     : plan_(plan),
       communicator_(communicator),
       model_(model),
-      leaves_(plan.LeavesOf(communicator.rank())),
-      nodes_(MaximalNodes(plan.leaves, leaves_)),
+      sums_(SumsOf(plan, communicator.rank())),
       exchanges_(AllExchanges(plan, model.table())) {
   for (int64_t rank = 0; rank < plan.ranks; ++rank) leaf_parts_.push_back(plan.LeavesOf(rank));
 }
@@ -64,96 +62,88 @@ absl::StatusOr<std::unique_ptr<LaneSums>> LaneSums::Create(const ParallelPlan& p
   return sums;
 }
 
+LaneSums::~LaneSums() {
+  model_.set_hooks(nullptr);
+  model_.AddGradientsTo(model_.gradients());
+}
+
 absl::Status LaneSums::TakeMemory() {
   const auto& backend = model_.backend();
   const Tensor gradients = model_.gradients();
-  const int64_t buffers = StackBuffers(plan_, communicator_.rank());
-  if (buffers > 0) {
-    INGOT_ASSIGN_OR_RETURN(stack_memory_,
-                           backend->CreateArena("sums of gradients", buffers * Arena::Aligned(Bytes(gradients))));
+  buffers_ = {gradients};
+  if (const int64_t more = sums_.buffers - 1; more > 0) {
+    INGOT_ASSIGN_OR_RETURN(buffer_memory_,
+                           backend->CreateArena("sums of gradients", more * Arena::Aligned(Bytes(gradients))));
   }
-  for (int64_t i = 0; i < buffers; ++i) {
-    stack_buffers_.push_back(stack_memory_->Take("sum of gradients", DType::kF32, {flat_size()}).data<float>());
+  while (static_cast<int64_t>(buffers_.size()) < sums_.buffers) {
+    buffers_.push_back(buffer_memory_->Take("sum of gradients", DType::kF32, {flat_size()}));
+    INGOT_RETURN_IF_ERROR(backend->FillZero(buffers_.back()));
   }
   INGOT_ASSIGN_OR_RETURN(rounding_, WireRounding::Create(plan_, backend));
   sum_ = gradients.data<float>();
   if (exchanges_.empty()) return absl::OkStatus();
   INGOT_ASSIGN_OR_RETURN(memory_, ExchangeMemory::Create(exchanges_, communicator_.rank()));
-  if (backend->device() == Device::kCpu) return absl::OkStatus();
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    INGOT_ASSIGN_OR_RETURN(HostCopy copy, HostCopy::Create(backend, gradients));
-    node_copies_.push_back(std::move(copy));
+  for (const PartSums::Node& node : sums_.nodes) {
+    INGOT_ASSIGN_OR_RETURN(HostCopy copy, HostCopy::Create(backend, buffers_[node.buffer]));
+    sent_nodes_.push_back(copy.tensor().data<float>());
+    if (backend->device() != Device::kCpu) node_copies_.push_back(std::move(copy));
   }
-  sum_ = node_copies_[0].tensor().data<float>();
+  if (!node_copies_.empty()) sum_ = sent_nodes_[0];
   return absl::OkStatus();
 }
 
 void LaneSums::Begin() {
   status_ = absl::OkStatus();
-  last_ = false;
-  last_adds_.clear();
-  complete_.assign(model_.windows().outside() + 1, false);
-  const BufferOps ops = {
-      .copy =
-          [this](float* to, const float* from) {
-            status_.Update(model_.backend()->Copy(View(to, 0, flat_size()), View(from, 0, flat_size())));
-          },
-      .add =
-          [this](float* a, const float* b) {
-            if (last_) return last_adds_.emplace_back(a, const_cast<float*>(b)), void();
-            Context ctx = model_.backend()->MakeContext();
-            ctx.Run(Add{.x = View(b, 0, flat_size()), .y = View(a, 0, flat_size())});
-          }};
-  stack_.emplace(plan_.leaves, leaves_, model_.gradients().data<float>(), stack_buffers_, ops);
-  model_.ZeroGradients();
-  if (plan_.MicroBatchesOf(leaves_).size() == 1) BeginLast();
+  Context ctx = model_.backend()->MakeContext();
+  for (const PartSums::Node& node : sums_.nodes) ctx.Run(Fill{.y = buffers_[node.buffer], .value = 0});
+  leaf_ = 0;
+  BeginLeaf();
+  ends_leaf_ = plan_.EndsLeaf(plan_.DealOf(communicator_.rank()).first);
 }
 
-// What becomes of the last leaf is known before it is computed; it is done layer by layer.
-void LaneSums::BeginLast() {
-  last_ = true;
-  stack_->Push();
-  sent_nodes_.clear();
-  for (size_t i = 0; i < stack_->Nodes().size(); ++i) {
-    const bool copied = !node_copies_.empty();
-    sent_nodes_.push_back(copied ? node_copies_[i].tensor().data<float>() : stack_->Nodes()[i].values);
-  }
+void LaneSums::BeginLeaf() {
+  complete_.assign(model_.windows().outside() + 1, false);
+  model_.AddGradientsTo(buffers_[leaf().buffer]);
 }
 
 absl::Status LaneSums::Done(int64_t micro) {
-  if (last_) {
+  if (ends_leaf_) {
     // A model that does not tell of its layers has completed all of them now.
     for (int64_t unit = 0; unit < static_cast<int64_t>(complete_.size()); ++unit) Complete(unit);
-    return status_;
+    if (last_leaf()) return status_;
+    ++leaf_;
+    BeginLeaf();
   }
-  if (plan_.EndsLeaf(micro)) {
-    rounding_->Round(model_.gradients());
-    stack_->Push();
-    model_.ZeroGradients();
-  }
-  if (micro + 2 == plan_.MicroBatchesOf(leaves_).end) BeginLast();
+  ends_leaf_ = plan_.EndsLeaf(micro + 1);
   return status_;
 }
 
 void LaneSums::AfterBackward(int64_t l) {
-  if (last_) Complete(l);
+  if (ends_leaf_) Complete(l);
 }
 
-// This rank's nodes are complete for a unit: they are added and sent.
+// A unit of the leaf is complete: it is added to what waits for it, here, where much of it is still in a cache.
 void LaneSums::Complete(int64_t unit) {
   if (complete_[unit]) return;
   complete_[unit] = true;
   Context ctx = model_.backend()->MakeContext();
   for (const WindowPiece& piece : model_.windows().pieces(unit)) {
-    const auto view = [&](const float* values) { return View(values, piece.begin, piece.size()); };
-    rounding_->Round(view(model_.gradients().data<float>()));
-    for (const auto& [a, b] : last_adds_) ctx.Run(Add{.x = view(b), .y = view(a)});
-    for (size_t i = 0; i < node_copies_.size(); ++i) {
-      const Tensor node = view(stack_->Nodes()[i].values);
+    rounding_->Round(PieceOf(leaf().buffer, piece));
+    for (const PartSums::Addition& add : leaf().adds) {
+      ctx.Run(AddAndClear{.x = PieceOf(add.from, piece), .y = PieceOf(add.to, piece)});
+    }
+  }
+  if (last_leaf() && !exchanges_.empty()) Send(unit);
+}
+
+// This rank's nodes are complete for a unit.
+void LaneSums::Send(int64_t unit) {
+  for (size_t i = 0; i < node_copies_.size(); ++i) {
+    for (const WindowPiece& piece : model_.windows().pieces(unit)) {
+      const Tensor node = PieceOf(sums_.nodes[i].buffer, piece);
       status_.Update(model_.backend()->CopyOut(sent_nodes_[i] + piece.begin, node));
     }
   }
-  if (exchanges_.empty()) return;
   for (const BucketExchange& bucket : exchanges_[unit]) {
     queue_.Submit([this, &bucket] { return Reduce(bucket); });
   }

@@ -1,10 +1,10 @@
 #pragma once
-// LaneSums: ZeRO stages 0 and 1. A rank adds its micro-batches in whole buffers, and sends the nodes of the tree that it
-// has while the backward of its last micro-batch runs: layer by layer, on a thread of its own.
+// LaneSums: ZeRO stages 0 and 1. A rank adds its micro-batches in whole buffers, layer by layer as the backward of a lane's
+// last micro-batch completes them. While that of its last lane runs, the nodes of the tree that it has are sent on a thread
+// of its own.
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "core/training/gradient_sums.h"
@@ -20,7 +20,7 @@ class LaneSums : public GradientSums {
   // `plan` is one without rounds; `communicator` and `model` must outlive it.
   static absl::StatusOr<std::unique_ptr<LaneSums>> Create(const ParallelPlan& plan, Communicator& communicator,
                                                           Model& model);
-  ~LaneSums() override { model_.set_hooks(nullptr); }
+  ~LaneSums() override;
 
   void Begin() override;
   absl::Status Done(int64_t micro) override;
@@ -36,32 +36,34 @@ class LaneSums : public GradientSums {
   LaneSums(const ParallelPlan& plan, Communicator& communicator, Model& model);
   absl::Status TakeMemory();
   int64_t flat_size() const { return model_.table().flat_size; }
-  Tensor View(const float* values, int64_t begin, int64_t size) const {
-    return {const_cast<float*>(values) + begin, DType::kF32, {size}};
+  Tensor PieceOf(int64_t buffer, const WindowPiece& piece) const {
+    return Slice(buffers_[buffer], piece.begin, {piece.size()});
   }
-  void BeginLast();
+  // Of this rank's leaf that is computed now.
+  const PartSums::Leaf& leaf() const { return sums_.leaves[leaf_]; }
+  bool last_leaf() const { return leaf_ + 1 == static_cast<int64_t>(sums_.leaves.size()); }
+  void BeginLeaf();
   void Complete(int64_t unit);
+  void Send(int64_t unit);
   absl::Status Reduce(const BucketExchange& bucket);
 
   const ParallelPlan plan_;
   Communicator& communicator_;
   Model& model_;
-  const Interval leaves_;              // this rank's
-  const std::vector<Interval> nodes_;  // of them
-  std::vector<Interval> leaf_parts_;   // by rank
-  UnitExchanges exchanges_;            // none for one rank
-  std::optional<Arena> stack_memory_;  // on the device: sums of leaves that wait for the next one
-  std::vector<float*> stack_buffers_;
+  const PartSums sums_;               // of this rank's leaves
+  std::vector<Interval> leaf_parts_;  // by rank
+  UnitExchanges exchanges_;           // none for one rank
+  std::optional<Arena> buffer_memory_;
+  std::vector<Tensor> buffers_;  // of sums_, on the device; the first is the model's gradients. Free ones are zero
   std::optional<ExchangeMemory> memory_;
   std::optional<WireRounding> rounding_;
   std::vector<HostCopy> node_copies_;  // on the host, by node, where the device has memory of its own
   std::vector<float*> sent_nodes_;     // what the communicator sends: on the host
   float* sum_ = nullptr;               // on the host
   // Of a step:
-  std::optional<NodeStack> stack_;
-  bool last_ = false;                                 // the last micro-batch is computed
-  std::vector<std::pair<float*, float*>> last_adds_;  // a += b that make the nodes of it
-  std::vector<bool> complete_;                        // by unit
+  int64_t leaf_ = 0;            // of sums_
+  bool ends_leaf_ = false;      // the micro-batch that is computed now is the last of its leaf
+  std::vector<bool> complete_;  // by unit, of the leaf
   absl::Status status_;
   ExchangeQueue queue_;  // last: its jobs use all of the above
 };

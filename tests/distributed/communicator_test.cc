@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "core/base/philox.h"
 #include "distributed/part_exchange.h"
+#include "tests/distributed/part_nodes.h"
 #include "tests/distributed/rank_options.h"
 
 namespace ingot {
@@ -86,18 +87,13 @@ std::vector<float> ReduceWith(Communicator& communicator, int64_t leaves, int64_
     bytes.push_back({4 * reduce.shards.back().begin, 4 * reduce.shards.back().end});
   }
   const Interval part = reduce.leaf_parts[communicator.rank()];
-  std::vector<std::vector<float>> memory(NodeStack::BuffersNeeded(leaves, part), std::vector<float>(elements));
-  std::vector<float*> buffers;
-  for (auto& buffer : memory) buffers.push_back(buffer.data());
-  std::vector<float> leaf(elements), slots(reduce.SlotElements(communicator.rank()) + 1);
-  NodeStack stack(leaves, part, leaf.data(), elements, buffers);
-  for (int64_t l = part.begin; l < part.end; ++l) {
-    for (int64_t i = 0; i < elements; ++i) leaf[i] = LeafValue(l, i);
-    stack.Push();
-  }
-  EXPECT_TRUE(reduce.Run(communicator, stack.Nodes(), slots.data(), leaf.data()).ok());
-  EXPECT_TRUE(communicator.AllGather(leaf.data(), bytes).ok());
-  return leaf;
+  PartNodes nodes(leaves, part, elements, [elements](int64_t leaf, float* values) {
+    for (int64_t i = 0; i < elements; ++i) values[i] += LeafValue(leaf, i);
+  });
+  std::vector<float> slots(reduce.SlotElements(communicator.rank()) + 1);
+  EXPECT_TRUE(reduce.Run(communicator, nodes.nodes(), slots.data(), nodes.last()).ok());
+  EXPECT_TRUE(communicator.AllGather(nodes.last(), bytes).ok());
+  return {nodes.last(), nodes.last() + elements};
 }
 
 TEST_F(CommunicatorTest, TheSumHasTheBitsOfOneRank) {

@@ -158,6 +158,20 @@ TEST_F(ControlTest, ARankThatFailsIsNamedToAll) {
   });
 }
 
+TEST_F(ControlTest, ARankThatEndedBeforeItCameIsNamedByWhoSawIt) {
+  Start(3);
+  const auto first = Join(0), second = Join(1);
+  ASSERT_TRUE(first.ok() && second.ok());
+  (*second)->TellEnded(0, 12);  // has come: its own connection tells
+  (*second)->TellEnded(3, 12);  // is none
+  (*second)->TellEnded(2, 4711);
+  const auto verdict = (*first)->WaitForVerdict(milliseconds(5000));
+  ASSERT_TRUE(verdict.has_value());
+  EXPECT_EQ(verdict->rank, 2);
+  EXPECT_EQ(verdict->code, ExitCode::kPeer);
+  EXPECT_THAT(verdict->text, AllOf(HasSubstr("rank 2 (host "), HasSubstr(", pid 4711) died before it met rank 0")));
+}
+
 TEST_F(ControlTest, MissingRanksAreNamed) {
   Start(3, {.connect = milliseconds(2000), .heartbeat = milliseconds(50), .gather = milliseconds(300)});
   auto first = Join(0), second = Join(1);

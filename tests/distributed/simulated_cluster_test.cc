@@ -16,7 +16,7 @@
 #include "core/base/philox.h"
 #include "distributed/control_client.h"
 #include "distributed/control_server.h"
-#include "distributed/sum_tree.h"
+#include "tests/distributed/part_nodes.h"
 
 namespace ingot {
 namespace {
@@ -122,16 +122,9 @@ std::vector<float> SumOver(int64_t ranks, const std::vector<std::vector<float>>&
   std::vector<NodeValues> nodes;
   for (int64_t rank = 0; rank < ranks; ++rank) {
     const Interval part = PartOf(L, rank, ranks);
-    std::vector<std::vector<float>> memory(NodeStack::BuffersNeeded(L, part), std::vector<float>(count));
-    std::vector<float*> buffers;
-    for (auto& buffer : memory) buffers.push_back(buffer.data());
-    std::vector<float> leaf(count);
-    NodeStack stack(L, part, leaf.data(), count, buffers);
-    for (int64_t l = part.begin; l < part.end; ++l) {
-      leaf = leaves[l];
-      stack.Push();
-    }
-    for (const NodeValues& node : stack.Nodes()) {
+    const PartNodes own(L, part, count,
+                        [&](int64_t leaf, float* values) { AddInto(values, leaves[leaf].data(), count); });
+    for (const NodeValues& node : own.nodes()) {
       sent.emplace_back(node.values, node.values + count);
       nodes.push_back({node.node, nullptr});
     }

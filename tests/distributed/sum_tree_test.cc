@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
 
 #include "core/base/philox.h"
+#include "tests/distributed/part_nodes.h"
 
 namespace ingot {
 namespace {
@@ -38,27 +40,22 @@ float Reference(const std::vector<std::vector<float>>& values, int64_t i, int64_
 // The sum as `ranks` ranks compute it.
 std::vector<float> SumOver(const std::vector<std::vector<float>>& values, int64_t ranks) {
   const auto leaves = static_cast<int64_t>(values.size());
-  std::vector<std::vector<float>> memory;
+  std::vector<PartNodes> own;
   std::vector<NodeValues> all;
-  memory.reserve(1000);
   for (int64_t rank = 0; rank < ranks; ++rank) {
     const Interval part = PartOf(leaves, rank, ranks);
-    std::vector<float*> buffers;
-    for (int64_t n = NodeStack::BuffersNeeded(leaves, part); n > 0; --n)
-      buffers.push_back(memory.emplace_back(kElements).data());
-    std::vector<float>& leaf = memory.emplace_back(kElements);
-    NodeStack stack(leaves, part, leaf.data(), kElements, buffers);
-    for (int64_t l = part.begin; l < part.end; ++l) {
-      leaf = values[l];
-      stack.Push();
-    }
+    PartNodes& its = own.emplace_back(leaves, part, kElements, [&](int64_t leaf, float* sum) {
+      EXPECT_EQ(std::count(sum, sum + kElements, 0.0f), kElements) << "leaf " << leaf;
+      AddInto(sum, values[leaf].data(), kElements);
+    });
     const auto expected = MaximalNodes(leaves, part);
-    EXPECT_EQ(stack.Nodes().size(), expected.size());
-    for (size_t n = 0; n < expected.size(); ++n) EXPECT_EQ(stack.Nodes()[n].node, expected[n]);
-    if (!stack.Nodes().empty()) {
-      EXPECT_EQ(stack.Nodes().back().values, leaf.data());
+    EXPECT_EQ(its.nodes().size(), expected.size());
+    for (size_t n = 0; n < std::min(expected.size(), its.nodes().size()); ++n)
+      EXPECT_EQ(its.nodes()[n].node, expected[n]);
+    if (!expected.empty()) {
+      EXPECT_EQ(its.nodes().back().values, its.last());
     }
-    all.insert(all.end(), stack.Nodes().begin(), stack.Nodes().end());
+    all.insert(all.end(), its.nodes().begin(), its.nodes().end());
   }
   const float* const sum = AddNodes(leaves, all, kElements);
   return {sum, sum + kElements};
@@ -93,12 +90,33 @@ TEST(SumTree, RanksWithoutLeavesAddNothing) {
   EXPECT_EQ(SumOver(values, 5), SumOver(values, 1));
 }
 
-TEST(SumTree, BuffersNeededIsTheLogarithmOfTheLeaves) {
-  for (const auto& [leaves, buffers] : {std::pair{1, 0}, {2, 1}, {4, 2}, {8, 3}, {64, 6}}) {
-    EXPECT_EQ(NodeStack::BuffersNeeded(leaves, {0, leaves}), buffers);
+TEST(SumTree, BuffersAreTheLogarithmOfTheLeaves) {
+  for (const auto& [leaves, buffers] : {std::pair{1, 1}, {2, 2}, {4, 3}, {8, 4}, {64, 7}}) {
+    EXPECT_EQ(PartSums::Of(leaves, {0, leaves}).buffers, buffers);
   }
-  EXPECT_EQ(NodeStack::BuffersNeeded(8, {4, 8}), 2);
-  EXPECT_EQ(NodeStack::BuffersNeeded(8, {3, 4}), 0);
+  EXPECT_EQ(PartSums::Of(8, {4, 8}).buffers, 3);
+  EXPECT_EQ(PartSums::Of(8, {3, 4}).buffers, 1);
+}
+
+TEST(SumTree, ABufferThatALeafIsComputedInIsFree) {
+  for (int64_t leaves = 1; leaves <= 33; ++leaves) {
+    for (int64_t begin = 0; begin < leaves; ++begin) {
+      for (int64_t end = begin + 1; end <= leaves; ++end) {
+        const PartSums sums = PartSums::Of(leaves, {begin, end});
+        std::vector<bool> taken(sums.buffers);
+        for (const PartSums::Leaf& leaf : sums.leaves) {
+          ASSERT_FALSE(taken[leaf.buffer]);
+          taken[leaf.buffer] = true;
+          for (const PartSums::Addition& add : leaf.adds) {
+            ASSERT_TRUE(taken[add.to] && taken[add.from] && add.to != add.from);
+            taken[add.from] = false;
+          }
+        }
+        ASSERT_EQ(std::count(taken.begin(), taken.end(), true), static_cast<int64_t>(sums.nodes.size()));
+        ASSERT_EQ(sums.nodes.back().buffer, 0);
+      }
+    }
+  }
 }
 
 TEST(SumTree, PartsCoverEverythingOnce) {

@@ -87,6 +87,13 @@ def in_each_phase(bench):
     require(not problems, "\n".join(problems))
 
 
+def wait_until_it_is_in(relay):
+    deadline = time.monotonic() + 60
+    while not any(frame(HEARTBEAT, b"")[:8] in said for said in relay.recorded):
+        require(time.monotonic() < deadline, "the rank behind the relay does not come")
+        time.sleep(0.01)
+
+
 @check
 def before_it_came(bench):
     run, port, secret = bench.work / "run", free_port(), secret_file(bench)
@@ -99,15 +106,33 @@ def before_it_came(bench):
 
 
 @check
+def killed_before_it_came(bench):
+    """Where the launcher does not watch its processes, one that dies without having met rank 0 is seen by rank 0 itself."""
+    run, port, secret = bench.work / "run", free_port(), secret_file(bench)
+    relay = Relay(port)
+    victim = start_rank(bench, run, 1, port, secret, ranks=3)
+    victim.send_signal(signal.SIGSTOP)  # it runs, and does not come
+    first = start_rank(bench, run, 0, port, secret, ranks=3)
+    third = start_rank(bench, run, 2, relay.port, secret, ranks=3)
+    wait_until_it_is_in(relay)
+    victim.kill()
+    begin = time.monotonic()
+    for process in (first, third):
+        _, error = process.communicate(timeout=60)
+        require(process.returncode == 74 and "rank 1 (host" in error and f"pid {victim.pid}) died" in error,
+                f"exit code {process.returncode}: {error}")
+    require(time.monotonic() - begin < SLACK, f"out after {time.monotonic() - begin:.1f} s")
+    print(f"out after {time.monotonic() - begin:.2f} s")
+    victim.communicate()
+
+
+@check
 def while_others_are_waited_for(bench):
     run, port, secret = bench.work / "run", free_port(), secret_file(bench)
     relay = Relay(port)
     first = start_rank(bench, run, 0, port, secret, "--silence", str(SILENCE), ranks=3)
     second = start_rank(bench, run, 1, relay.port, secret, "--silence", str(SILENCE), ranks=3)
-    deadline = time.monotonic() + 60
-    while not any(frame(HEARTBEAT, b"")[:8] in said for said in relay.recorded):  # it is in
-        require(time.monotonic() < deadline, "rank 1 does not come")
-        time.sleep(0.01)
+    wait_until_it_is_in(relay)
     second.send_signal(signal.SIGSTOP)
     _, error = first.communicate(timeout=60)
     second.kill()

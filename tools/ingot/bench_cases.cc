@@ -307,6 +307,7 @@ class Cases {
     Visit(a, Shape({N}), OpKind::kMemory, GradientNorm{.x = gradient, .block_sums = sums});
     Visit(a, Shape({N}), OpKind::kMemory, Fill{.y = gradient, .value = 0});
     Visit(a, Shape({N}), OpKind::kMemory, Add{.x = gradient, .y = a.F32({N})});
+    Visit(a, Shape({N}), OpKind::kMemory, AddAndClear{.x = a.F32({N}), .y = gradient});
   }
 
   // The activations and the head with outputs in fp8.

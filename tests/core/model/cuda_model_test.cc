@@ -1,6 +1,7 @@
 // The whole network on CUDA's kernels (the emulator where there is no GPU) beside the CPU's.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -222,6 +223,27 @@ TEST_P(CudaModelTest, DecoderGivesTheLossesOfTheModel) {
     from_model += double{losses[t]};
   }
   EXPECT_NEAR(from_decoder, from_model, Tolerance(DType::kBf16, dims.L) * from_model);
+}
+
+// Each place has a graph of its own: run as it is, captured, launched.
+TEST(CudaModel, GradientsGoWhereTheyAreWantedWithAGraphToo) {
+  RunShape shape = ShapeOn(Device::kCuda, DType::kBf16);
+  shape.cuda_graph = true;
+  const auto model = MakeModel(WideVariants()[0].dims, shape);
+  const TestBatch batch(kB, kT, model->dims().V, true);
+  const int64_t size = model->table().flat_size;
+  auto memory = model->backend()->CreateArena("other gradients", size * 4);
+  ASSERT_TRUE(memory.ok()) << memory.status();
+  const Tensor other = memory->Take("other gradients", DType::kF32, {size});
+  ASSERT_TRUE(model->backend()->FillZero(other).ok());
+  model->ZeroGradients();
+  for (int i = 0; i < 6; ++i) {
+    model->AddGradientsTo(i % 2 == 0 ? model->gradients() : other);
+    ASSERT_TRUE(model->Accumulate(batch.input, 0.5f, 0).ok());
+  }
+  const std::vector<float> own = OnHost(*model, model->gradients());
+  EXPECT_EQ(OnHost(*model, other), own);
+  EXPECT_NE(std::count(own.begin(), own.end(), 0.0f), size);
 }
 
 TEST(CudaModel, MoreThanTheDeviceHasIsRefusedBeforeAnythingIsTaken) {

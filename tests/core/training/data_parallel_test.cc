@@ -4,9 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/base/philox.h"
 #include "distributed/exit_codes.h"
 #include "kernels/gradient_norm.h"
+#include "tests/core/model/test_models.h"
 #include "tests/core/training/rank_threads.h"
 
 namespace ingot {
@@ -18,43 +18,62 @@ class DataParallelTest : public RankThreads {
     const ModelDims dims = {.L = 1, .C = 64, .H = 2, .K = 2, .D = 32, .F = 64, .V = 2048, .T = 8};
     auto model = Model::Create(dims, {.B = 1, .T = 8, .training = true});
     EXPECT_TRUE(model.ok()) << model.status();
+    EXPECT_TRUE((*model)->Initialize(5).ok());
     return *std::move(model);
   }
 };
 
-// Gradients that round, written into the model in place of a backward.
-void FillGradients(Model& model, int64_t micro) {
-  float* const gradients = model.gradients().data<float>();
-  for (int64_t i = 0; i < model.table().flat_size; ++i) {
-    gradients[i] += static_cast<float>(Philox{11}.Normal(static_cast<uint64_t>(micro), static_cast<uint64_t>(i)));
-  }
+void Backward(Model& model, int64_t micro) {
+  const TestBatch batch(1, 8, model.dims().V, false, static_cast<uint64_t>(micro));
+  EXPECT_TRUE(model.Accumulate(batch.input, 1, 0).ok());
 }
 
-std::vector<float> SumOf(Model& model, Communicator& communicator, int64_t zero) {
-  const ParallelPlan plan = {.ranks = communicator.size(), .micro_batches = 10, .leaves = 6, .zero = zero};
-  const auto parallel = DataParallel::Create(plan, communicator, model);
-  EXPECT_TRUE(parallel.ok()) << parallel.status();
-  (*parallel)->Begin();
-  const ParallelPlan::Deal deal = (*parallel)->deal();
-  for (int64_t i = 0; i < deal.count; ++i) {
-    FillGradients(model, deal.MicroBatch(i));
-    EXPECT_TRUE((*parallel)->Done(deal.MicroBatch(i)).ok());
+ParallelPlan PlanFor(int64_t ranks, int64_t zero) {
+  return {.ranks = ranks, .micro_batches = 10, .leaves = 6, .zero = zero};
+}
+
+// The definition, written out: leaves [lo, hi), each of which adds its micro-batches to a gradient of its own.
+std::vector<float> TreeOf(Model& model, Interval leaves) {
+  if (leaves.size() == 1) {
+    model.ZeroGradients();
+    const Interval micros = PlanFor(1, 1).MicroBatchesOf(leaves);
+    for (int64_t micro = micros.begin; micro < micros.end; ++micro) Backward(model, micro);
+    return Values(model.gradients());
   }
-  EXPECT_TRUE((*parallel)->Sum().ok());
+  const int64_t mid = SplitOf(leaves.begin, leaves.end);
+  std::vector<float> sum = TreeOf(model, {leaves.begin, mid});
+  AddInto(sum.data(), TreeOf(model, {mid, leaves.end}).data(), static_cast<int64_t>(sum.size()));
+  return sum;
+}
+
+// Of the second of two steps, for which the first must have left room.
+std::vector<float> SumOf(Model& model, Communicator& communicator, int64_t zero) {
+  const auto parallel = DataParallel::Create(PlanFor(communicator.size(), zero), communicator, model);
+  EXPECT_TRUE(parallel.ok()) << parallel.status();
+  for (int step = 0; step < 2; ++step) {
+    (*parallel)->Begin();
+    const ParallelPlan::Deal deal = (*parallel)->deal();
+    for (int64_t i = 0; i < deal.count; ++i) {
+      Backward(model, deal.MicroBatch(i));
+      EXPECT_TRUE((*parallel)->Done(deal.MicroBatch(i)).ok());
+    }
+    EXPECT_TRUE((*parallel)->Sum().ok());
+  }
   const Interval mine = (*parallel)->updated();
   const float* const sum = model.gradients().data<float>();
   return {sum + mine.begin, sum + mine.end};
 }
 
-TEST_F(DataParallelTest, TheSumHasTheBitsOfOneRank) {
+TEST_F(DataParallelTest, TheSumIsThatOfTheTreeForEveryNumberOfRanks) {
   const std::unique_ptr<Model> model = TinyModel();
-  const std::vector<float> expected = SumOf(*model, Ranks::Alone()->communicator(), 1);
-  ASSERT_EQ(static_cast<int64_t>(expected.size()), model->table().flat_size);
-  for (const int64_t size : {2, 3}) {
+  const std::vector<float> expected = TreeOf(*model, {0, 6});
+  EXPECT_TRUE(SumOf(*model, Ranks::Alone()->communicator(), 1) == expected);
+  EXPECT_TRUE(TreeOf(*model, {0, 6}) == expected) << "the model's gradients are where they were";
+  for (const int64_t size : {2, 3, 5}) {
     ForConnectedRanks(size, [&](Ranks& ranks) {
       const std::unique_ptr<Model> own = TinyModel();
       EXPECT_TRUE(SumOf(*own, ranks.communicator(), 0) == expected) << size << " ranks";
-      const Interval mine = ParallelPlan{.ranks = size, .zero = 1}.UpdatedBy(ranks.rank(), own->table().flat_size);
+      const Interval mine = PlanFor(size, 1).UpdatedBy(ranks.rank(), own->table().flat_size);
       EXPECT_TRUE(SumOf(*own, ranks.communicator(), 1) ==
                   std::vector<float>(expected.begin() + mine.begin, expected.begin() + mine.end))
           << size << " ranks";
@@ -95,7 +114,6 @@ TEST_F(DataParallelTest, TheOddRankIsNamed) {
   for (const int64_t size : {2, 3}) {
     ForConnectedRanks(size, [&](Ranks& ranks) {
       const std::unique_ptr<Model> model = TinyModel();
-      ASSERT_TRUE(model->Initialize(3).ok());
       const auto parallel =
           DataParallel::Create({.ranks = size, .micro_batches = 4, .leaves = 4}, ranks.communicator(), *model);
       ASSERT_TRUE(parallel.ok()) << parallel.status();
