@@ -8,11 +8,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/arena.h"
+#include "core/base/philox.h"
 #include "core/base/status_macros.h"
 #include "core/model/activation_plan.h"
 #include "core/model/network.h"
 #include "core/model/rope.h"
 #include "kernels/matmul.h"
+#include "kernels/sample_token.h"
 
 namespace ingot {
 namespace {
@@ -63,16 +65,26 @@ class PlannedDecoder : public CachedDecoder {
   }
 
   absl::StatusOr<std::span<const float>> Feed(std::span<const int32_t> ids) override {
-    INGOT_RETURN_IF_ERROR(Check(ids));
-    while (!ids.empty()) {
-      auto chunk = chunks_.upper_bound(static_cast<int64_t>(ids.size()));
-      --chunk;  // the largest that is not longer
-      const bool last = ids.size() == static_cast<size_t>(chunk->first);
-      INGOT_RETURN_IF_ERROR(FeedChunk(chunk->second, ids.first(chunk->first), last));
-      ids = ids.subspan(chunk->first);
-    }
+    INGOT_RETURN_IF_ERROR(Append(ids));
     INGOT_RETURN_IF_ERROR(backend_->CopyOut(host_logits_.data(), logits_));
     return std::span<const float>(host_logits_);
+  }
+
+  absl::StatusOr<int32_t> FeedAndDraw(std::span<const int32_t> ids, const SamplingOptions& options,
+                                      int64_t draw) override {
+    constexpr uint64_t kStream = 0x67656e6572617465;  // "generate": apart from the streams of other draws of one seed
+    INGOT_RETURN_IF_ERROR(Append(ids));
+    Context ctx = backend_->MakeContext();
+    ctx.Run(SampleToken{.logits = Reshaped(logits_, {dims_.V}),
+                        .token = drawn_,
+                        .uniform = Philox{options.seed}.Uniform(kStream, static_cast<uint64_t>(draw)),
+                        .temperature = options.temperature,
+                        .top_k = options.top_k,
+                        .top_p = options.top_p,
+                        .vocabulary = options.vocabulary});
+    int32_t id = 0;
+    INGOT_RETURN_IF_ERROR(backend_->CopyOut(&id, drawn_));
+    return id;
   }
 
   int64_t length() const override { return cache_.length; }
@@ -91,6 +103,7 @@ class PlannedDecoder : public CachedDecoder {
       angles_ = take("angles", DType::kF32, {capacity_, dims_.D / 2, 2});
     }
     logits_ = take("logits", DType::kF32, {1, dims_.V});
+    drawn_ = take("drawn id", DType::kI32, {1});
     tokens_ = take("tokens", DType::kI32, {1, kLargestChunk});
     positions_ = take("positions", DType::kI32, {1, kLargestChunk});
     activations_ = take("activations", DType::kU8, {activation_bytes_});
@@ -123,6 +136,18 @@ class PlannedDecoder : public CachedDecoder {
     Run(ctx, *network, {.tokens = ids, .positions = ids}, true);
     cache_.length = 0;
     return most;
+  }
+
+  absl::Status Append(std::span<const int32_t> ids) {
+    INGOT_RETURN_IF_ERROR(Check(ids));
+    while (!ids.empty()) {
+      auto chunk = chunks_.upper_bound(static_cast<int64_t>(ids.size()));
+      --chunk;  // the largest that is not longer
+      const bool last = ids.size() == static_cast<size_t>(chunk->first);
+      INGOT_RETURN_IF_ERROR(FeedChunk(chunk->second, ids.first(chunk->first), last));
+      ids = ids.subspan(chunk->first);
+    }
+    return absl::OkStatus();
   }
 
   absl::Status Check(std::span<const int32_t> ids) const {
@@ -169,7 +194,7 @@ class PlannedDecoder : public CachedDecoder {
   std::map<int64_t, Chunk> chunks_;  // by N
   int64_t activation_bytes_ = 0, scratch_bytes_ = 0;
   std::unique_ptr<Arena> arena_;
-  Tensor angles_, logits_, tokens_, positions_, activations_, scratch_;
+  Tensor angles_, logits_, drawn_, tokens_, positions_, activations_, scratch_;
   std::vector<float> host_logits_;
   KvCache cache_;
 };

@@ -32,10 +32,11 @@ class CachedDecoder {
   virtual ~CachedDecoder() = default;
   // Appends `ids` and returns the logits (V) after the last of them; valid until the next call.
   virtual absl::StatusOr<std::span<const float>> Feed(std::span<const int32_t> ids) = 0;
+  // Appends `ids` and draws the id that follows, where the model computes; `draw` numbers the draws of a sequence, so that a
+  // seed gives the same text each time.
+  virtual absl::StatusOr<int32_t> FeedAndDraw(std::span<const int32_t> ids, const SamplingOptions& options,
+                                              int64_t draw) = 0;
   virtual int64_t length() const = 0;
 };
-
-// The id drawn from `logits`; `draw` numbers the draws of a sequence, so that a seed gives the same text each time.
-int32_t SampleToken(std::span<const float> logits, const SamplingOptions& options, int64_t draw);
 
 }  // namespace ingot

@@ -165,11 +165,10 @@ absl::StatusOr<Generated> Continue(const Opened& opened, const GenerateFlags& fl
     if (streams) Show(text);
   };
   auto start = std::chrono::steady_clock::now();
-  INGOT_ASSIGN_OR_RETURN(std::span<const float> logits, decoder->Feed(prompt));
+  INGOT_ASSIGN_OR_RETURN(int32_t id, decoder->FeedAndDraw(prompt, sampling, 0));
   generated.prompt_seconds = SecondsSince(start);
   start = std::chrono::steady_clock::now();
   while (true) {
-    const int32_t id = SampleToken(logits, sampling, static_cast<int64_t>(generated.ids.size()));
     if (id == opened.end_of_text) {
       generated.finish_reason = "end_of_text";
       break;
@@ -182,7 +181,8 @@ absl::StatusOr<Generated> Continue(const Opened& opened, const GenerateFlags& fl
       generated.finish_reason = "context";
       break;
     }
-    INGOT_ASSIGN_OR_RETURN(logits, decoder->Feed(std::vector<int32_t>{id}));
+    INGOT_ASSIGN_OR_RETURN(
+        id, decoder->FeedAndDraw(std::vector<int32_t>{id}, sampling, static_cast<int64_t>(generated.ids.size())));
   }
   emit(characters.Finish());
   generated.seconds = SecondsSince(start);

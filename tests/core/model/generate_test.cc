@@ -1,10 +1,9 @@
 #include "core/model/generate.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "tests/core/model/test_models.h"
 
@@ -45,6 +44,29 @@ TEST_P(CachedDecoderTest, AgreesWithAFullForward) {
   }
 }
 
+TEST_P(CachedDecoderTest, ASeedRepeatsAndGreedyIsTheLikeliest) {
+  const ModelDims& dims = GetParam().dims;
+  const auto model = MakeModel(dims, {.B = 1, .T = dims.T});
+  const std::vector<int32_t> prompt = {1, 2, 3};
+  const auto text = [&](const SamplingOptions& options) {
+    auto decoder = CachedDecoder::Create(dims, model->backend(), model->parameters(), dims.T);
+    EXPECT_TRUE(decoder.ok());
+    std::vector<int32_t> ids = {(*decoder)->FeedAndDraw(prompt, options, 0).value()};
+    for (int64_t draw = 1; draw < 10; ++draw) {
+      ids.push_back((*decoder)->FeedAndDraw(std::span(&ids.back(), 1), options, draw).value());
+    }
+    return ids;
+  };
+  EXPECT_EQ(text({.seed = 5}), text({.seed = 5}));
+  EXPECT_NE(text({.seed = 5}), text({.seed = 6}));
+  auto decoder = CachedDecoder::Create(dims, model->backend(), model->parameters(), dims.T);
+  ASSERT_TRUE(decoder.ok());
+  const auto logits = (*decoder)->Feed(prompt);
+  ASSERT_TRUE(logits.ok());
+  const auto likeliest = std::max_element(logits->begin(), logits->end()) - logits->begin();
+  EXPECT_EQ(text({.temperature = 0}).front(), likeliest);
+}
+
 INSTANTIATE_TEST_SUITE_P(Variants, CachedDecoderTest, testing::ValuesIn(Variants()),
                          [](const auto& test) { return test.param.name; });
 
@@ -58,59 +80,6 @@ TEST(CachedDecoder, RefusesBadInput) {
     EXPECT_FALSE((*decoder)->Feed(ids).ok());
     EXPECT_EQ((*decoder)->length(), 0);
   }
-}
-
-// Frequencies of `draws` draws.
-std::map<int32_t, double> Frequencies(const std::vector<float>& logits, const SamplingOptions& options) {
-  constexpr int kDraws = 20000;
-  std::map<int32_t, double> frequencies;
-  for (int draw = 0; draw < kDraws; ++draw) frequencies[SampleToken(logits, options, draw)] += 1.0 / kDraws;
-  return frequencies;
-}
-
-const std::vector<float> kLogits = {std::log(0.1f), std::log(0.4f), std::log(0.2f), std::log(0.3f), 9};
-
-TEST(SampleToken, FollowsTheSoftmaxAndNeverDrawsPadding) {
-  const auto found = Frequencies(kLogits, {.seed = 1, .vocabulary = 4});
-  EXPECT_EQ(found.size(), 4u);
-  EXPECT_NEAR(found.at(0), 0.1, 0.012);
-  EXPECT_NEAR(found.at(1), 0.4, 0.012);
-  EXPECT_NEAR(found.at(3), 0.3, 0.012);
-}
-
-TEST(SampleToken, TemperatureSharpens) {
-  EXPECT_EQ(SampleToken(kLogits, {.temperature = 0, .vocabulary = 4}, 0), 1);
-  EXPECT_EQ(SampleToken(kLogits, {.temperature = 0}, 0), 4);
-  const auto found = Frequencies(kLogits, {.temperature = 0.5, .seed = 2, .vocabulary = 4});
-  EXPECT_NEAR(found.at(1), 0.16 / 0.30, 0.012);
-}
-
-TEST(SampleToken, TopKAndTopP) {
-  const auto top_2 = Frequencies(kLogits, {.top_k = 2, .seed = 3, .vocabulary = 4});
-  EXPECT_EQ(top_2.size(), 2u);
-  EXPECT_NEAR(top_2.at(1), 4.0 / 7, 0.012);
-  const auto nucleus = Frequencies(kLogits, {.top_p = 0.65, .seed = 4, .vocabulary = 4});
-  EXPECT_EQ(nucleus.size(), 2u);  // 0.4 + 0.3
-  EXPECT_NEAR(nucleus.at(3), 3.0 / 7, 0.012);
-  EXPECT_EQ(Frequencies(kLogits, {.top_p = 1e-9, .vocabulary = 4}).size(), 1u);
-}
-
-TEST(SampleToken, ASeedRepeats) {
-  const SamplingOptions options = {.seed = 5, .vocabulary = 4};
-  std::vector<int32_t> first, second, other;
-  for (int draw = 0; draw < 50; ++draw) {
-    first.push_back(SampleToken(kLogits, options, draw));
-    second.push_back(SampleToken(kLogits, options, draw));
-    other.push_back(SampleToken(kLogits, {.seed = 6, .vocabulary = 4}, draw));
-  }
-  EXPECT_EQ(first, second);
-  EXPECT_NE(first, other);
-}
-
-TEST(SampleToken, TakesNotANumber) {
-  const std::vector<float> logits = {NAN, 1, NAN};
-  EXPECT_EQ(SampleToken(logits, {.top_p = 0.5}, 0), 1);
-  EXPECT_EQ(SampleToken(std::vector<float>{NAN}, {}, 0), 0);
 }
 
 }  // namespace
