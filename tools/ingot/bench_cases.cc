@@ -290,6 +290,7 @@ class Cases {
     const int64_t N = (m_.V + 12 * m_.C) * m_.C;  // an embedding and a layer
     const Tensor gradient = a.F32({N}), weights = a.F32({N}), m = a.F32({N}), v = a.Positive({N});
     const Tensor sums = a.F64((N + GradientNorm::kBlock - 1) / GradientNorm::kBlock);
+    const Tensor sum = a.F32({N}), cleared = a.F32({N});
     Tensor copy;  // behind those that the CPU has too
     if (scalar_ == DType::kBf16 && device_ == Device::kCuda) copy = a.Scalars({N});
     Visit(a, Shape({N}), OpKind::kMemory,
@@ -306,8 +307,8 @@ class Cases {
                 .weight_decay = 0.1f});
     Visit(a, Shape({N}), OpKind::kMemory, GradientNorm{.x = gradient, .block_sums = sums});
     Visit(a, Shape({N}), OpKind::kMemory, Fill{.y = gradient, .value = 0});
-    Visit(a, Shape({N}), OpKind::kMemory, Add{.x = gradient, .y = a.F32({N})});
-    Visit(a, Shape({N}), OpKind::kMemory, AddAndClear{.x = a.F32({N}), .y = gradient});
+    Visit(a, Shape({N}), OpKind::kMemory, Add{.x = gradient, .y = sum});
+    Visit(a, Shape({N}), OpKind::kMemory, AddAndClear{.x = cleared, .y = gradient});
   }
 
   // The activations and the head with outputs in fp8.
