@@ -6,7 +6,7 @@
 namespace ingot {
 namespace {
 
-constexpr int kThreads = 1024, kWarps = kThreads / 32;
+constexpr int kThreads = 512, kWarps = kThreads / 32;
 
 struct SampleShared {
   uint64_t of_warp[kWarps];

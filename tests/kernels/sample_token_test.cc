@@ -59,7 +59,7 @@ void ExpectDraws(const Floats& logits, const Options& options) {
   double before = 0;
   int checked = 0;
   for (const auto& [id, share] : shares) {
-    const bool wide = share > 0.2 / static_cast<double>(shares.size()) && checked < 12;
+    const bool wide = share > 0.2 / static_cast<double>(shares.size()) && checked < 3;
     if (wide) {
       EXPECT_EQ(Drawn(logits, before + share / 2, options), id) << "of " << shares.size();
       ++checked;
@@ -75,12 +75,12 @@ constexpr Options kOptions[] = {{},
                                 {.top_k = 3},
                                 {.top_p = 0.7},
                                 {.temperature = 2, .top_k = 20, .top_p = 0.9},
-                                {.top_k = 5, .vocabulary = 700}};
+                                {.top_k = 5, .vocabulary = 400}};
 
 TEST(SampleTokenTest, FollowsTheFormula) {
   for (const Backend& backend : AllBackends()) {
     const OnBackend on(backend);
-    for (const int64_t V : {1, 2, 31, 1023, 1024, 1025, 2500}) {
+    for (const int64_t V : {1, 31, 512, 1025}) {
       const Floats logits = Normal(V, 1, 2);
       for (const Options& options : kOptions) {
         if (options.top_p < 1 && V > 1) continue;  // where a share ends depends on its rounding: below
@@ -96,7 +96,7 @@ TEST(SampleTokenTest, AShareOfTheLikeliest) {
   const Floats logits = {2 * two, 0, 3 * two, two};
   for (const Backend& backend : AllBackends()) {
     const OnBackend on(backend);
-    for (const double top_p : {1e-9, 0.4, 0.6, 0.75, 0.9, 0.96}) ExpectDraws(logits, {.top_p = top_p});
+    for (const double top_p : {1e-9, 0.6, 0.9}) ExpectDraws(logits, {.top_p = top_p});
     ExpectDraws(logits, {.top_k = 3, .top_p = 0.8});
     EXPECT_EQ(Drawn(logits, 0.999, {.top_p = 0}), 2);
   }
@@ -122,7 +122,7 @@ TEST(SampleTokenTest, WhatIsNotANumberIsNeverDrawn) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinity = std::numeric_limits<float>::infinity();
   for (const Backend& backend : AllBackends()) {
     const OnBackend on(backend);
-    for (const double uniform : {0.0, 0.3, 0.9999999}) {
+    for (const double uniform : {0.0, 0.9999999}) {
       EXPECT_EQ(Drawn({kNan, 1, -kNan}, uniform, {.top_p = 0.5}), 1);
       EXPECT_EQ(Drawn({kNan, kNan}, uniform, {}), 0);
       EXPECT_EQ(Drawn({-kInfinity, -1e30f, -kInfinity}, uniform, {.top_k = 2}), 1);
@@ -135,8 +135,8 @@ TEST(SampleTokenTest, WhatIsNotANumberIsNeverDrawn) {
 
 TEST(SampleTokenTest, TheCpuAndTheDeviceDrawAlike) {
   if (CudaBackends().empty() || !cuda::IsEmulated()) GTEST_SKIP() << "a GPU's exponential has other last bits";
-  const Floats logits = Normal(1500, 3, 3);
-  for (int i = 0; i < 40; ++i) {
+  const Floats logits = Normal(700, 3, 3);
+  for (int i = 0; i < 14; ++i) {
     const Options options = kOptions[i % std::size(kOptions)];
     const double uniform = Philox{9}.Uniform(1, i);
     const int32_t wanted = Drawn(logits, uniform, options);
@@ -147,7 +147,7 @@ TEST(SampleTokenTest, TheCpuAndTheDeviceDrawAlike) {
 
 TEST(SampleTokenTest, BitsDoNotDependOnSchedules) {
   ExpectSameBitsForSchedules([] {
-    const Floats logits = Normal(1100, 4);
+    const Floats logits = Normal(600, 4);
     return Floats{static_cast<float>(Drawn(logits, 0.4, {.top_k = 50, .top_p = 0.8}))};
   });
 }
