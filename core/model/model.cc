@@ -11,6 +11,7 @@
 #include "core/base/arena.h"
 #include "core/base/status_macros.h"
 #include "core/model/activation_plan.h"
+#include "core/model/fp8_problems.h"
 #include "core/model/fp8_weights.h"
 #include "core/model/initialize.h"
 #include "core/model/network.h"
@@ -314,18 +315,7 @@ class PlannedModel : public Model {
 };
 
 void CheckFp8(const ModelDims& dims, const RunShape& shape, std::vector<std::string>& problems) {
-  const std::pair<const char*, int64_t> sizes[] = {
-      {"channels", dims.C},
-      {"heads * head width", dims.H * dims.D},
-      {"(heads + 2 * kv heads) * head width", (dims.H + 2 * dims.K) * dims.D},
-      {"feed-forward width", dims.F},
-      {"tokens of a micro-batch", shape.B * shape.T},
-      {"vocabulary", shape.fp8.head ? dims.V : 0}};
-  for (const auto& [name, size] : sizes) {
-    if (size % 16 != 0) {
-      problems.push_back(absl::StrCat(name, ": expected a multiple of 16 with products of 8 bits, found ", size));
-    }
-  }
+  for (std::string& problem : Fp8Problems(dims, shape.B * shape.T, shape.fp8)) problems.push_back(std::move(problem));
   if (shape.shard.parameters) {
     problems.push_back("products of 8 bits: expected all parameters in each process, found a shard of them");
   }

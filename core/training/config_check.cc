@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "core/model/fp8_problems.h"
 #include "core/training/config.h"
 
 namespace ingot {
@@ -43,24 +44,12 @@ void CheckModel(const RunConfig& config, Checker& check) {
   check.Real("model.z_loss", config.model().z_loss(), 0, false, 1, false);
 }
 
-// Rows of 8-bit values begin at multiples of 16 bytes.
 void CheckFp8(const RunConfig& config, Checker& check) {
-  const ModelDims dims = DimsOf(config);
-  const auto product = [](int64_t a, int64_t b) {
-    int64_t c = 0;
-    return __builtin_mul_overflow(a, b, &c) ? 0 : c;  // told by the ranges of a and b
-  };
-  const int64_t tokens = product(config.training().micro_batch(), config.data().sequence_length());
-  const std::pair<const char*, int64_t> sizes[] = {
-      {"model.channels", dims.C},
-      {"model.heads * model.head_width", product(dims.H, dims.D)},
-      {"2 * model.kv_heads * model.head_width", product(product(2, dims.K), dims.D)},
-      {"model.feed_forward", dims.F},
-      {"training.micro_batch * data.sequence_length", tokens},
-      {"model.vocabulary, with precision.fp8_head", config.precision().fp8_head() ? dims.V : 0}};
-  for (const auto& [name, size] : sizes) {
-    check.Rule(size % 16 == 0,
-               absl::StrCat(name, ": expected a multiple of 16 with precision.compute fp8, found ", size));
+  int64_t tokens = 0;
+  const bool fits = !__builtin_mul_overflow(config.training().micro_batch(), config.data().sequence_length(), &tokens);
+  const Fp8Use use = {.blocks = true, .head = config.precision().fp8_head()};
+  for (std::string& problem : Fp8Problems(DimsOf(config), fits ? tokens : 0, use)) {
+    check.problems.push_back(std::move(problem));
   }
   check.Rule(
       config.parallel().zero() < 3,

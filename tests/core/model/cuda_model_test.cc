@@ -178,7 +178,7 @@ TEST(CudaModel, SizesThatEightBitProductsDoNotTakeAreNamed) {
   shape.fp8 = {.blocks = true};
   const auto model = Model::Create(dims, shape);
   ASSERT_FALSE(model.ok());
-  EXPECT_NE(std::string(model.status().message()).find("feed-forward width: expected a multiple of 16"),
+  EXPECT_NE(std::string(model.status().message()).find("model.feed_forward: expected a multiple of 16"),
             std::string::npos)
       << model.status();
 }
