@@ -1,11 +1,11 @@
 #include "distributed/communicator.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "distributed/part_exchange.h"
+#include "kernels/copy.h"
 
 namespace ingot {
 namespace {
@@ -15,7 +15,7 @@ class OneRank : public Communicator {
   OneRank() : Communicator(0, 1) {}
 
  protected:
-  absl::Status ExchangeWithOthers(absl::Span<const Transfer>, absl::Span<const Transfer>) override {
+  absl::Status ExchangeWithOthers(absl::Span<const Transfer>, absl::Span<const Transfer>, const Context&) override {
     return absl::OkStatus();
   }
 };
@@ -50,17 +50,20 @@ Interval PieceOf(Interval shard, int64_t index) {
 
 std::unique_ptr<Communicator> SingleCommunicator() { return std::make_unique<OneRank>(); }
 
-absl::Status Communicator::Exchange(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives) {
+absl::Status Communicator::Exchange(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives,
+                                    const Context& where) {
   ++exchanges_;
   const std::vector<Transfer> from = Only(sends, rank_), to = Only(receives, rank_);
+  Context ctx = where;
   INGOT_CHECK(from.size() == to.size(), "%zu messages to oneself, %zu from", from.size(), to.size());
   for (size_t i = 0; i < from.size(); ++i) {
     INGOT_CHECK(from[i].bytes == to[i].bytes, "a message to oneself of another size");
-    if (from[i].data != to[i].data) std::memcpy(to[i].data, from[i].data, static_cast<size_t>(from[i].bytes));
+    if (from[i].data == to[i].data) continue;
+    ctx.Run(Copy{.x = Tensor(from[i].data, DType::kU8, {from[i].bytes}), .y = Tensor(to[i].data, DType::kU8, {to[i].bytes})});
   }
   const std::vector<Transfer> out = Without(sends, rank_), in = Without(receives, rank_);
   if (observer_) observer_(exchanges_, BytesOf(out) + BytesOf(in), FlightState::kEntered);
-  const absl::Status status = ExchangeWithOthers(out, in);
+  const absl::Status status = ExchangeWithOthers(out, in, where);
   if (observer_) {
     observer_(exchanges_, BytesOf(out) + BytesOf(in), status.ok() ? FlightState::kDone : FlightState::kFailed);
   }
@@ -79,7 +82,7 @@ absl::Status Communicator::Broadcast(void* data, int64_t bytes, int64_t root) {
   return Exchange(sends, receives);
 }
 
-absl::Status Communicator::AllGather(void* data, const std::vector<Interval>& parts) {
+absl::Status Communicator::AllGather(void* data, const std::vector<Interval>& parts, const Context& where) {
   std::vector<Transfer> sends, receives;
   char* const bytes = static_cast<char*>(data);
   for (int64_t step = 1; step < size_; ++step) {  // each rank begins with another peer
@@ -87,7 +90,7 @@ absl::Status Communicator::AllGather(void* data, const std::vector<Interval>& pa
     sends.push_back({to, bytes + parts[rank_].begin, parts[rank_].size()});
     receives.push_back({from, bytes + parts[from].begin, parts[from].size()});
   }
-  return Exchange(sends, receives);
+  return Exchange(sends, receives, where);
 }
 
 absl::Status Communicator::AllToAll(const void* from, void* to, int64_t bytes) {
@@ -113,8 +116,8 @@ int64_t TreeReduceScatter::SlotElements(int64_t rank) const {
   return slots * std::min(kPiece, shards[rank].size());
 }
 
-absl::Status TreeReduceScatter::Run(Communicator& communicator, const std::vector<NodeValues>& nodes, float* slots,
-                                    float* out) const {
+absl::Status TreeReduceScatter::Run(Communicator& communicator, Context& ctx, const std::vector<NodeValues>& nodes,
+                                    float* slots, float* out) const {
   const int64_t rank = communicator.rank();
   int64_t pieces = 0;
   for (const Interval& shard : shards) pieces = std::max(pieces, (shard.size() + kPiece - 1) / kPiece);
@@ -126,24 +129,25 @@ absl::Status TreeReduceScatter::Run(Communicator& communicator, const std::vecto
       exchange.parts.push_back({PieceOf(shards[peer], piece)});
       exchange.buffers.emplace_back(MaximalNodes(leaves, leaf_parts[peer]).size(), PartExchange::Wire::kF32);
     }
-    INGOT_RETURN_IF_ERROR(exchange.Run(communicator, own, slots, nullptr));
+    INGOT_RETURN_IF_ERROR(exchange.Run(communicator, ctx, own, slots, nullptr));
     const Interval mine = exchange.parts[rank][0];
     if (mine.size() == 0) continue;
     const std::vector<std::vector<float*>> at = exchange.At(rank, 0, own, slots);
-    AddOverRanks(leaves, leaf_parts, at, mine.size(), out + mine.begin);
+    AddOverRanks(ctx, leaves, leaf_parts, at, mine.size(), out + mine.begin);
   }
   return absl::OkStatus();
 }
 
-void AddOverRanks(int64_t leaves, const std::vector<Interval>& leaf_parts,
+void AddOverRanks(Context& ctx, int64_t leaves, const std::vector<Interval>& leaf_parts,
                   const std::vector<std::vector<float*>>& values, int64_t count, float* out) {
   std::vector<NodeValues> all;
   for (size_t rank = 0; rank < leaf_parts.size(); ++rank) {
     const std::vector<Interval> nodes = MaximalNodes(leaves, leaf_parts[rank]);
     for (size_t i = 0; i < nodes.size(); ++i) all.push_back({nodes[i], values[rank][i]});
   }
-  const float* const sum = AddNodes(leaves, all, count);
-  if (sum != out) std::memcpy(out, sum, static_cast<size_t>(count) * sizeof(float));
+  float* const sum = AddNodes(ctx, leaves, all, count);
+  if (sum == out) return;
+  ctx.Run(Copy{.x = Tensor(sum, DType::kF32, {count}), .y = Tensor(out, DType::kF32, {count})});
 }
 
 }  // namespace ingot

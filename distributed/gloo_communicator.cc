@@ -14,6 +14,8 @@
 #include "core/base/status_macros.h"
 #include "distributed/communicator.h"
 #include "distributed/sha256.h"
+#include "distributed/staging.h"
+#include "kernels/cuda/runtime.h"
 
 namespace ingot {
 namespace {
@@ -54,6 +56,28 @@ class ControlStore : public gloo::rendezvous::Store {
   absl::Status status_;
 };
 
+// Page-locked memory of the host, grown to need. What it held is lost.
+class PinnedMemory {
+ public:
+  absl::Status Reserve(int64_t bytes) {
+    if (bytes <= bytes_) return absl::OkStatus();
+    memory_.reset();
+    bytes_ = 0;
+    INGOT_ASSIGN_OR_RETURN(void* const memory, cuda::AllocatePinned("messages between ranks", bytes));
+    memory_.reset(memory);
+    bytes_ = bytes;
+    return absl::OkStatus();
+  }
+  void* data() const { return memory_.get(); }
+
+ private:
+  struct Release {
+    void operator()(void* memory) const { cuda::FreePinned(memory); }
+  };
+  std::unique_ptr<void, Release> memory_;
+  int64_t bytes_ = 0;
+};
+
 class Gloo : public Communicator {
  public:
   Gloo(ControlPlane& control, Milliseconds limit)
@@ -62,16 +86,21 @@ class Gloo : public Communicator {
   absl::Status Connect();
 
  protected:
-  absl::Status ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives) override;
+  absl::Status ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives,
+                                  const Context& where) override;
 
  private:
-  void Move(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives);
+  absl::Status Move(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives);
+  void Post(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives);
+  absl::Status Staged(const StagedRound& round, void* stream);
   absl::Status Authenticate();
   absl::Status Explained(const std::string& what);
 
   ControlPlane& control_;
   const Milliseconds limit_;
   std::shared_ptr<gloo::rendezvous::Context> context_;
+  std::map<int64_t, uint64_t> sent_, received_;  // messages of this exchange so far, by peer
+  PinnedMemory staging_;
   absl::Status broken_;
 };
 
@@ -125,22 +154,48 @@ absl::Status Gloo::Authenticate() {
   return absl::OkStatus();
 }
 
-absl::Status Gloo::ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives) {
+absl::Status Gloo::ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives,
+                                      const Context& where) {
   if (!broken_.ok()) return broken_;
+  sent_.clear();
+  received_.clear();
+  if (where.device() == Device::kCpu) return Move(sends, receives);
+  return ExchangeStaged(sends, receives, StagedChunk(size()),
+                        [&](const StagedRound& round) { return Staged(round, where.stream()); });
+}
+
+// Messages of a device.
+absl::Status Gloo::Staged(const StagedRound& round, void* stream) {
+  INGOT_RETURN_IF_ERROR(staging_.Reserve(round.bytes));
+  std::vector<Transfer> sends, receives;
+  for (const StagedPart& part : round.sends) {
+    sends.push_back(part.In(staging_.data()));
+    INGOT_RETURN_IF_ERROR(cuda::CopyToHost(sends.back().data, part.data, part.bytes, stream));
+  }
+  INGOT_RETURN_IF_ERROR(cuda::Synchronize(stream));
+  for (const StagedPart& part : round.receives) receives.push_back(part.In(staging_.data()));
+  INGOT_RETURN_IF_ERROR(Move(sends, receives));
+  for (const StagedPart& part : round.receives) {
+    INGOT_RETURN_IF_ERROR(cuda::CopyToDevice(part.data, part.In(staging_.data()).data, part.bytes, stream));
+  }
+  return cuda::Synchronize(stream);
+}
+
+absl::Status Gloo::Move(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives) {
   try {
-    Move(sends, receives);
+    Post(sends, receives);
   } catch (const std::exception& error) {
     return Explained(error.what());
   }
   return absl::OkStatus();
 }
 
-void Gloo::Move(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives) {
+void Gloo::Post(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives) {
   std::vector<std::unique_ptr<gloo::transport::UnboundBuffer>> buffers;
   const auto post = [&](absl::Span<const Transfer> transfers, bool receive) {
-    std::map<int64_t, uint64_t> messages;  // so far, by peer
     for (const Transfer& transfer : transfers) {
-      const uint64_t slot = exchanges() << kIndexBits | messages[transfer.peer]++;
+      uint64_t& messages = (receive ? received_ : sent_)[transfer.peer];
+      const uint64_t slot = exchanges() << kIndexBits | messages++;
       auto& buffer =
           buffers.emplace_back(context_->createUnboundBuffer(transfer.data, static_cast<size_t>(transfer.bytes)));
       if (receive) {

@@ -1,7 +1,7 @@
 #pragma once
-// The communicator over NCCL, between GPUs. Messages lie in host memory, as everywhere: they go through buffers on the
-// GPU that NCCL itself allocates and registers, in chunks, on a stream of their own. Calls never block inside NCCL, so
-// that a rank that waits hears of another's death and aborts.
+// The communicator over NCCL, between GPUs. Messages of a GPU go from memory to memory in the order of the stream that
+// they are given with; those of the host go through buffers on the GPU that NCCL itself allocates and registers, in chunks,
+// on a stream of their own. Calls never block inside NCCL, so that a rank that waits hears of another's death and aborts.
 #include <chrono>
 #include <memory>
 #include <string>

@@ -13,6 +13,7 @@
 #include "core/base/status_macros.h"
 #include "distributed/nccl_communicator.h"
 #include "distributed/nccl_library_gpu.h"
+#include "distributed/staging.h"
 #include "kernels/cuda/runtime.h"
 
 namespace ingot {
@@ -24,9 +25,8 @@ using Milliseconds = std::chrono::milliseconds;
 constexpr Milliseconds kVerdictWait{500};  // an error here is mostly the echo of a death that rank 0 is about to name
 constexpr Milliseconds kStart{120000};     // for all ranks to connect
 constexpr Milliseconds kEnd{5000};         // for NCCL's own threads to end: known to hang at times
+constexpr Milliseconds kImpatience{2};            // an exchange that takes no longer is not slept over
 constexpr std::chrono::microseconds kPoll{20};
-constexpr int64_t kStagedBytes = int64_t{64} << 20;  // on the way at once from one rank to all others
-constexpr int64_t kLeastChunk = int64_t{64} << 10;
 constexpr char kIdKey[] = "nccl/id";
 
 absl::Status FromCuda(cudaError_t error, const char* what) {
@@ -79,8 +79,7 @@ class NcclRanks : public Communicator {
         nccl_(nccl),
         control_(control),
         limit_(limit),
-        staging_(nccl),
-        chunk_(std::max(kLeastChunk, kStagedBytes / control.size())) {}
+        staging_(nccl) {}
   ~NcclRanks() override;
 
   absl::Status Start() {
@@ -89,24 +88,19 @@ class NcclRanks : public Communicator {
   }
 
  protected:
-  absl::Status ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives) override;
+  absl::Status ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives,
+                                  const Context& where) override;
 
  private:
   absl::Status Connect();
-  // The chunk of a message that one round moves, and its place in the staging buffer.
-  struct Part {
-    int64_t peer;
-    char* host;
-    int64_t staged;
-    int64_t bytes;
-  };
-  std::vector<Part> PartsOf(absl::Span<const Transfer> transfers, int64_t round, int64_t& staged) const;
-  absl::Status Round(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives, int64_t round);
-  absl::Status Post(const std::vector<Part>& sends, const std::vector<Part>& receives);
+  // Messages of the host.
+  absl::Status Staged(const StagedRound& round);
+  // Messages of the GPU, in the order of a stream.
+  absl::Status Post(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives, void* stream);
   // Until NCCL has taken its last call, or a verdict came, or time is up.
   absl::Status AwaitCall(const std::string& what, Milliseconds limit);
-  absl::Status AwaitStream();
-  absl::Status Watch(Clock::time_point until, const std::string& what);
+  absl::Status AwaitStream(void* stream);
+  absl::Status Watch(Clock::time_point start, Milliseconds limit, const std::string& what);
   // The error to leave with: the verdict that `why` is an echo of, or itself. The communicator is over.
   absl::Status Broken(const absl::Status& why);
   void Abort();
@@ -115,9 +109,8 @@ class NcclRanks : public Communicator {
   ControlPlane& control_;
   const Milliseconds limit_;
   ncclComm_t comm_ = nullptr;
-  void* stream_ = nullptr;
+  void* stream_ = nullptr;  // of messages of the host
   StagingBuffer staging_;
-  const int64_t chunk_;  // bytes of a message in one round: the same on all ranks
   absl::Status broken_;
 };
 
@@ -188,92 +181,78 @@ absl::Status NcclRanks::Broken(const absl::Status& why) {
   return broken_;
 }
 
-absl::Status NcclRanks::Watch(Clock::time_point until, const std::string& what) {
+absl::Status NcclRanks::Watch(Clock::time_point start, Milliseconds limit, const std::string& what) {
   if (control_.WaitForVerdict(Milliseconds(0)).has_value()) return absl::UnavailableError("the run is over");
-  if (Clock::now() > until) return absl::DeadlineExceededError(absl::StrCat("NCCL, ", what, ": no end in sight"));
-  std::this_thread::sleep_for(kPoll);
+  const auto waited = Clock::now() - start;
+  if (waited > limit) return absl::DeadlineExceededError(absl::StrCat("NCCL, ", what, ": no end in sight"));
+  if (waited > kImpatience) std::this_thread::sleep_for(kPoll);
   return absl::OkStatus();
 }
 
 absl::Status NcclRanks::AwaitCall(const std::string& what, Milliseconds limit) {
-  for (const Clock::time_point until = Clock::now() + limit;;) {
+  for (const Clock::time_point start = Clock::now();;) {
     ncclResult_t state = ncclSuccess;
     INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.CommGetAsyncError(comm_, &state), what, comm_));
     INGOT_RETURN_IF_ERROR(nccl_.Check(state, what, comm_));
     if (state == ncclSuccess) return absl::OkStatus();
-    INGOT_RETURN_IF_ERROR(Watch(until, what));
+    INGOT_RETURN_IF_ERROR(Watch(start, limit, what));
   }
 }
 
-absl::Status NcclRanks::AwaitStream() {
-  for (const Clock::time_point until = Clock::now() + limit_;;) {
-    const cudaError_t state = cudaStreamQuery(static_cast<cudaStream_t>(stream_));
+absl::Status NcclRanks::AwaitStream(void* stream) {
+  for (const Clock::time_point start = Clock::now();;) {
+    const cudaError_t state = cudaStreamQuery(static_cast<cudaStream_t>(stream));
     if (state != cudaErrorNotReady) return FromCuda(state, "an exchange");
     ncclResult_t error = ncclSuccess;
     INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.CommGetAsyncError(comm_, &error), "an exchange", comm_));
     INGOT_RETURN_IF_ERROR(nccl_.Check(error, "an exchange", comm_));
-    INGOT_RETURN_IF_ERROR(Watch(until, "an exchange"));
+    INGOT_RETURN_IF_ERROR(Watch(start, limit_, "an exchange"));
   }
 }
 
-absl::Status NcclRanks::ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives) {
+absl::Status NcclRanks::ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives,
+                                           const Context& where) {
   if (!broken_.ok()) return broken_;
-  int64_t longest = 0;
-  for (const absl::Span<const Transfer> transfers : {sends, receives}) {
-    for (const Transfer& transfer : transfers) longest = std::max(longest, transfer.bytes);
-  }
-  // Round k moves the k-th chunk of each message, at both of its ends.
-  for (int64_t round = 0; round * chunk_ < longest; ++round) {
-    const absl::Status status = Round(sends, receives, round);
-    if (!status.ok()) return Broken(WithExitCode(status, ExitCode::kPeer));
-  }
-  return absl::OkStatus();
+  cuda::UseDevice();  // whichever thread this is
+  const absl::Status status = where.device() == Device::kCuda
+                                  ? Post(sends, receives, where.stream())
+                                  : ExchangeStaged(sends, receives, StagedChunk(size()),
+                                                   [this](const StagedRound& round) { return Staged(round); });
+  return status.ok() ? status : Broken(WithExitCode(status, ExitCode::kPeer));
 }
 
-std::vector<NcclRanks::Part> NcclRanks::PartsOf(absl::Span<const Transfer> transfers, int64_t round,
-                                                int64_t& staged) const {
-  constexpr int64_t kAlignment = 256;
-  std::vector<Part> parts;
-  for (const Transfer& transfer : transfers) {
-    const int64_t begin = round * chunk_, bytes = std::min(chunk_, transfer.bytes - begin);
-    if (bytes <= 0) continue;
-    parts.push_back({transfer.peer, static_cast<char*>(transfer.data) + begin, staged, bytes});
-    staged += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+absl::Status NcclRanks::Staged(const StagedRound& round) {
+  INGOT_RETURN_IF_ERROR(staging_.Reserve(round.bytes, comm_));
+  std::vector<Transfer> sends, receives;
+  for (const StagedPart& part : round.sends) {
+    sends.push_back(part.In(staging_.data()));
+    INGOT_RETURN_IF_ERROR(cuda::CopyToDevice(sends.back().data, part.data, part.bytes, stream_));
   }
-  return parts;
-}
-
-absl::Status NcclRanks::Round(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives, int64_t round) {
-  int64_t staged = 0;
-  const std::vector<Part> out = PartsOf(sends, round, staged), in = PartsOf(receives, round, staged);
-  INGOT_RETURN_IF_ERROR(staging_.Reserve(staged, comm_));
-  for (const Part& part : out) {
-    INGOT_RETURN_IF_ERROR(cuda::CopyToDevice(staging_.data() + part.staged, part.host, part.bytes, stream_));
-  }
-  INGOT_RETURN_IF_ERROR(Post(out, in));
+  for (const StagedPart& part : round.receives) receives.push_back(part.In(staging_.data()));
   // A copy to memory that is not page-locked blocks: not before there is something to copy.
-  INGOT_RETURN_IF_ERROR(AwaitStream());
-  for (const Part& part : in) {
-    INGOT_RETURN_IF_ERROR(cuda::CopyToHost(part.host, staging_.data() + part.staged, part.bytes, stream_));
+  INGOT_RETURN_IF_ERROR(Post(sends, receives, stream_));
+  for (const StagedPart& part : round.receives) {
+    INGOT_RETURN_IF_ERROR(cuda::CopyToHost(part.data, part.In(staging_.data()).data, part.bytes, stream_));
   }
-  return AwaitStream();
+  return AwaitStream(stream_);
 }
 
-absl::Status NcclRanks::Post(const std::vector<Part>& sends, const std::vector<Part>& receives) {
-  auto* const stream = static_cast<cudaStream_t>(stream_);
+absl::Status NcclRanks::Post(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives, void* stream) {
+  auto* const queue = static_cast<cudaStream_t>(stream);
   INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.GroupStart(), "a group of messages", comm_));
-  for (const Part& part : sends) {
-    INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.Send(staging_.data() + part.staged, static_cast<size_t>(part.bytes),
-                                                 ncclInt8, static_cast<int>(part.peer), comm_, stream),
-                                      absl::StrCat("sending to rank ", part.peer), comm_));
+  for (const Transfer& send : sends) {
+    INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.Send(send.data, static_cast<size_t>(send.bytes), ncclInt8,
+                                                 static_cast<int>(send.peer), comm_, queue),
+                                      absl::StrCat("sending to rank ", send.peer), comm_));
   }
-  for (const Part& part : receives) {
-    INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.Recv(staging_.data() + part.staged, static_cast<size_t>(part.bytes),
-                                                 ncclInt8, static_cast<int>(part.peer), comm_, stream),
-                                      absl::StrCat("receiving from rank ", part.peer), comm_));
+  for (const Transfer& receive : receives) {
+    INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.Recv(receive.data, static_cast<size_t>(receive.bytes), ncclInt8,
+                                                 static_cast<int>(receive.peer), comm_, queue),
+                                      absl::StrCat("receiving from rank ", receive.peer), comm_));
   }
   INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.GroupEnd(), "a group of messages", comm_));
-  return AwaitCall("a group of messages", limit_);
+  INGOT_RETURN_IF_ERROR(AwaitCall("a group of messages", limit_));
+  return AwaitStream(stream);
 }
 
 }  // namespace

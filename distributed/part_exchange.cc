@@ -1,33 +1,12 @@
 #include "distributed/part_exchange.h"
 
-#include <cstring>
+#include <algorithm>
+#include <utility>
 
-#include "core/base/bf16.h"
 #include "core/base/status_macros.h"
+#include "kernels/cast.h"
 
 namespace ingot {
-namespace {
-
-int64_t BytesOf(PartExchange::Wire wire, int64_t elements) {
-  return elements * static_cast<int64_t>(wire == PartExchange::Wire::kBf16 ? sizeof(Bf16) : sizeof(float));
-}
-
-// Where the values of 2 bytes lie that come for `count` floats at `to`: in the second half, so that spreading them from
-// the first on writes over none that is still to be read.
-Bf16* ComesTo(float* to, int64_t count) { return reinterpret_cast<Bf16*>(to) + count; }
-
-void Spread(float* to, int64_t count) {
-  const char* const from = reinterpret_cast<const char*>(ComesTo(to, count));
-  for (int64_t i = 0; i < count; ++i) {
-    Bf16 value;
-    std::memcpy(&value, from + i * static_cast<int64_t>(sizeof(value)), sizeof(value));
-    const float wide = ToFloat(value);
-    std::memcpy(reinterpret_cast<char*>(to) + i * static_cast<int64_t>(sizeof(wide)), &wide, sizeof(wide));
-  }
-}
-
-}  // namespace
-
 int64_t PartExchange::OwnedBy(int64_t rank) const {
   int64_t elements = 0;
   for (const Interval& part : parts[rank]) elements += part.size();
@@ -42,48 +21,46 @@ int64_t PartExchange::ReceivedElements(int64_t rank) const {
   return others * OwnedBy(rank);
 }
 
-int64_t PartExchange::StagedElements(int64_t rank) const {
-  int64_t staged = 0;
-  for (const Wire wire : buffers[rank]) {
-    for (size_t peer = 0; wire == Wire::kBf16 && peer < parts.size(); ++peer) {
-      if (static_cast<int64_t>(peer) != rank) staged += OwnedBy(static_cast<int64_t>(peer));
-    }
+int64_t PartExchange::NarrowElements(int64_t rank) const {
+  int64_t elements = 0;
+  for (size_t peer = 0; peer < buffers.size(); ++peer) {
+    if (static_cast<int64_t>(peer) == rank) continue;
+    const auto narrow = [](const std::vector<Wire>& all) { return std::count(all.begin(), all.end(), Wire::kBf16); };
+    elements += narrow(buffers[rank]) * OwnedBy(static_cast<int64_t>(peer));  // sent
+    elements += narrow(buffers[peer]) * OwnedBy(rank);                        // received
   }
-  return staged;
+  return elements;
 }
 
-absl::Status PartExchange::Run(Communicator& communicator, const std::vector<float*>& own, float* received,
-                               Bf16* staged) const {
+absl::Status PartExchange::Run(Communicator& communicator, Context& ctx, const std::vector<float*>& own,
+                               float* received, Bf16* narrow) const {
   const int64_t rank = communicator.rank();
   std::vector<Transfer> sends, receives;
-  std::vector<Interval> narrow;  // what comes in 2 bytes: elements of `received`
-  float* const begin = received;
+  std::vector<Cast> widened;  // once all has come
+  const auto take = [&narrow](const Interval& part) {
+    return Tensor(std::exchange(narrow, narrow + part.size()), DType::kBf16, {part.size()});
+  };
   for (int64_t peer = 0; peer < communicator.size(); ++peer) {
     if (peer == rank) continue;
     for (size_t i = 0; i < own.size(); ++i) {
       for (const Interval& part : parts[peer]) {
-        float* const values = own[i] + part.begin;
-        if (buffers[rank][i] == Wire::kF32) {
-          sends.push_back({peer, values, BytesOf(Wire::kF32, part.size())});
-          continue;
-        }
-        for (int64_t n = 0; n < part.size(); ++n) staged[n] = ToBf16(values[n]);
-        sends.push_back({peer, staged, BytesOf(Wire::kBf16, part.size())});
-        staged += part.size();
+        const Tensor values(own[i] + part.begin, DType::kF32, {part.size()});
+        const Tensor sent = buffers[rank][i] == Wire::kBf16 ? take(part) : values;
+        if (sent.dtype == DType::kBf16) ctx.Run(Cast{.x = values, .y = sent});
+        sends.push_back({peer, sent.ptr, Bytes(sent)});
       }
     }
     for (const Wire wire : buffers[peer]) {
       for (const Interval& part : parts[rank]) {
-        const bool wide = wire == Wire::kF32;
-        void* const to = wide ? static_cast<void*>(received) : ComesTo(received, part.size());
-        receives.push_back({peer, to, BytesOf(wire, part.size())});
-        if (!wide) narrow.push_back({received - begin, received - begin + part.size()});
-        received += part.size();
+        const Tensor values(std::exchange(received, received + part.size()), DType::kF32, {part.size()});
+        const Tensor comes = wire == Wire::kBf16 ? take(part) : values;
+        if (comes.dtype == DType::kBf16) widened.push_back({.x = comes, .y = values});
+        receives.push_back({peer, comes.ptr, Bytes(comes)});
       }
     }
   }
-  INGOT_RETURN_IF_ERROR(communicator.Exchange(sends, receives));
-  for (const Interval& values : narrow) Spread(begin + values.begin, values.size());
+  INGOT_RETURN_IF_ERROR(communicator.Exchange(sends, receives, ctx));
+  for (const Cast& cast : widened) ctx.Run(cast);
   return absl::OkStatus();
 }
 

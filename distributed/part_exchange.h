@@ -22,11 +22,13 @@ struct PartExchange {
   int64_t OwnedBy(int64_t rank) const;
   // Memory for what comes: floats.
   int64_t ReceivedElements(int64_t rank) const;
-  // Memory for what is sent in 2 bytes: elements.
-  int64_t StagedElements(int64_t rank) const;
+  // Memory for what is sent and comes in 2 bytes: elements.
+  int64_t NarrowElements(int64_t rank) const;
 
-  // `own`: this rank's buffers. Afterwards At() has what the owner of the parts needs.
-  absl::Status Run(Communicator& communicator, const std::vector<float*>& own, float* received, Bf16* staged) const;
+  // `own`: this rank's buffers. All memory is of the device of `ctx`. Afterwards At() has what the owner of the parts
+  // needs, for ops of `ctx`.
+  absl::Status Run(Communicator& communicator, Context& ctx, const std::vector<float*>& own, float* received,
+                   Bf16* narrow) const;
   // By rank and buffer: own part `part` of it.
   std::vector<std::vector<float*>> At(int64_t rank, size_t part, const std::vector<float*>& own, float* received) const;
 };

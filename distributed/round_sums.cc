@@ -1,9 +1,10 @@
 #include "distributed/round_sums.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/check.h"
+#include "kernels/add.h"
+#include "kernels/copy.h"
 
 namespace ingot {
 namespace {
@@ -56,14 +57,16 @@ void RoundSums::Push(Interval node, int64_t place, std::vector<SumStep>& steps) 
   stack_.push_back({node, place});
 }
 
-void RunSteps(const std::vector<SumStep>& steps, const std::vector<float*>& leaves, const std::vector<float*>& buffers,
-              int64_t count) {
-  const auto at = [&](int64_t place) { return place >= 0 ? buffers[place] : leaves[-1 - place]; };
+void RunSteps(Context& ctx, const std::vector<SumStep>& steps, const std::vector<float*>& leaves,
+              const std::vector<float*>& buffers, int64_t count) {
+  const auto at = [&](int64_t place) {
+    return Tensor(place >= 0 ? buffers[place] : leaves[-1 - place], DType::kF32, {count});
+  };
   for (const SumStep& step : steps) {
     if (step.adds) {
-      AddInto(at(step.to), at(step.from), count);
+      ctx.Run(Add{.x = at(step.from), .y = at(step.to)});
     } else {
-      std::memcpy(at(step.to), at(step.from), static_cast<size_t>(count) * sizeof(float));
+      ctx.Run(Copy{.x = at(step.from), .y = at(step.to)});
     }
   }
 }

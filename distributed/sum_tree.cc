@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "core/base/check.h"
+#include "kernels/add.h"
 
 namespace ingot {
 namespace {
@@ -19,14 +20,16 @@ void AppendMaximalNodes(Interval node, Interval part, std::vector<Interval>& nod
   AppendMaximalNodes({mid, node.end}, part, nodes);
 }
 
-float* AddRange(Interval range, const std::vector<NodeValues>& nodes, size_t& next, int64_t count) {
+Tensor Values(float* values, int64_t count) { return Tensor(values, DType::kF32, {count}); }
+
+float* AddRange(Context& ctx, Interval range, const std::vector<NodeValues>& nodes, size_t& next, int64_t count) {
   INGOT_CHECK(next < nodes.size() && nodes[next].node.begin == range.begin && nodes[next].node.end <= range.end,
               "the nodes do not cover the tree");
   if (nodes[next].node == range) return nodes[next++].values;
   const int64_t mid = SplitOf(range.begin, range.end);
-  float* const left = AddRange({range.begin, mid}, nodes, next, count);
-  const float* const right = AddRange({mid, range.end}, nodes, next, count);
-  AddInto(left, right, count);
+  float* const left = AddRange(ctx, {range.begin, mid}, nodes, next, count);
+  float* const right = AddRange(ctx, {mid, range.end}, nodes, next, count);
+  ctx.Run(Add{.x = Values(right, count), .y = Values(left, count)});
   return left;
 }
 
@@ -62,14 +65,9 @@ std::vector<Interval> MaximalNodes(int64_t leaves, Interval part) {
   return nodes;
 }
 
-void AddInto(float* a, const float* b, int64_t count) {
-#pragma omp parallel for simd if (count > 65536)
-  for (int64_t i = 0; i < count; ++i) a[i] += b[i];
-}
-
-float* AddNodes(int64_t leaves, const std::vector<NodeValues>& nodes, int64_t count) {
+float* AddNodes(Context& ctx, int64_t leaves, const std::vector<NodeValues>& nodes, int64_t count) {
   size_t next = 0;
-  float* const sum = AddRange({0, leaves}, nodes, next, count);
+  float* const sum = AddRange(ctx, {0, leaves}, nodes, next, count);
   INGOT_CHECK(next == nodes.size(), "more nodes than the tree has");
   return sum;
 }

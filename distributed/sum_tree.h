@@ -4,9 +4,11 @@
 //               = sum(lo, mid) + sum(mid, hi)          with mid = lo + the largest power of two below hi - lo
 // A rank owns consecutive leaves; it computes the largest nodes of the tree that lie inside its interval, and whoever
 // owns a part of the gradient adds the nodes of all ranks by the same recursion. So the bits of the sum depend on the
-// leaves alone: 1, 2, 3 or 8 ranks give the same.
+// leaves alone: 1, 2, 3 or 8 ranks give the same, on every device.
 #include <cstdint>
 #include <vector>
+
+#include "kernels/context.h"
 
 namespace ingot {
 
@@ -29,10 +31,7 @@ bool IsNode(int64_t leaves, Interval nodes);
 // The largest nodes of the tree over `leaves` leaves that lie inside `part`, from left to right.
 std::vector<Interval> MaximalNodes(int64_t leaves, Interval part);
 
-// a[i] += b[i].
-void AddInto(float* a, const float* b, int64_t count);
-
-// A node and the memory that holds its values.
+// A node and the memory that holds its values, on the device of whoever adds.
 struct NodeValues {
   Interval node;
   float* values = nullptr;
@@ -40,7 +39,7 @@ struct NodeValues {
 
 // Adds `nodes`, which cover [0, leaves) from left to right, over `count` elements. The sum ends in the memory of the
 // first node, which is returned; that of the others may have changed.
-float* AddNodes(int64_t leaves, const std::vector<NodeValues>& nodes, int64_t count);
+float* AddNodes(Context& ctx, int64_t leaves, const std::vector<NodeValues>& nodes, int64_t count);
 
 // How a rank adds its leaves, which it computes one after the other, without ever copying one: each is computed in the
 // buffer in which it waits for its neighbour, or, if the neighbour waits already and for the last leaf, in buffer 0.

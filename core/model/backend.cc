@@ -16,6 +16,14 @@ absl::StatusOr<std::shared_ptr<const Backend>> Backend::Create(Device device) {
   return std::shared_ptr<const Backend>(new Backend(device, std::move(name), stream));
 }
 
+absl::StatusOr<std::shared_ptr<const Backend>> Backend::Fork() const {
+  void* stream = nullptr;
+  if (device_ == Device::kCuda) {
+    INGOT_ASSIGN_OR_RETURN(stream, cuda::CreateStream());
+  }
+  return std::shared_ptr<const Backend>(new Backend(device_, name_, stream));
+}
+
 Backend::~Backend() {
   if (stream_ != nullptr) cuda::DestroyStream(stream_);
 }
@@ -52,18 +60,22 @@ absl::Status Backend::CopyOut(void* to, const Tensor& from) const {
   return cuda::Synchronize(stream_);
 }
 
-absl::Status Backend::Copy(const Tensor& to, const Tensor& from) const {
-  INGOT_CHECK(Bytes(to) == Bytes(from), "a copy of %lld bytes to %lld", static_cast<long long>(Bytes(from)),
-              static_cast<long long>(Bytes(to)));
-  if (device_ == Device::kCuda) return cuda::CopyOnDevice(to.ptr, from.ptr, Bytes(to), stream_);
-  if (Bytes(to) > 0) std::memcpy(to.ptr, from.ptr, static_cast<size_t>(Bytes(to)));
-  return absl::OkStatus();
-}
-
 absl::Status Backend::FillZero(const Tensor& to) const {
   if (device_ == Device::kCuda) return cuda::FillZero(to.ptr, Bytes(to), stream_);
   std::memset(to.ptr, 0, static_cast<size_t>(Bytes(to)));
   return absl::OkStatus();
+}
+
+Moment Backend::Now() const {
+  return device_ == Device::kCpu ? nullptr : Moment(cuda::RecordEvent(stream_), cuda::DestroyEvent);
+}
+
+void Backend::After(const Moment& moment) const {
+  if (moment != nullptr) cuda::WaitForEvent(stream_, moment.get());
+}
+
+void Backend::UseInThisThread() const {
+  if (device_ == Device::kCuda) cuda::UseDevice();
 }
 
 absl::Status Backend::Wait() const { return device_ == Device::kCpu ? absl::OkStatus() : cuda::Synchronize(stream_); }

@@ -12,11 +12,16 @@
 
 namespace ingot {
 
+// A moment in the order of a backend's ops: that at which all are done that were run before. Null on the CPU.
+using Moment = std::shared_ptr<void>;
+
 class Backend {
  public:
   // Errors: Device::kCuda without a driver, a GPU, or one that is new enough. A build without CUDA runs the same kernels
   // on the emulator.
   static absl::StatusOr<std::shared_ptr<const Backend>> Create(Device device);
+  // The same device and its memory, with an order of its own: ops of the two may run at the same time.
+  absl::StatusOr<std::shared_ptr<const Backend>> Fork() const;
   ~Backend();
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
@@ -33,9 +38,12 @@ class Backend {
   // kernel surfaces here.
   absl::Status CopyIn(const Tensor& to, const void* from) const;
   absl::Status CopyOut(void* to, const Tensor& from) const;
-  // Between two tensors of this device, in the order of its ops.
-  absl::Status Copy(const Tensor& to, const Tensor& from) const;
   absl::Status FillZero(const Tensor& to) const;
+  // Ops run on this from now on begin after `moment`, which another backend of this device told by Now(); nobody waits.
+  Moment Now() const;
+  void After(const Moment& moment) const;
+  // In each thread but the one that called Create(), before it uses a backend.
+  void UseInThisThread() const;
   // Waits for all ops run before; the first error of any of them.
   absl::Status Wait() const;
 

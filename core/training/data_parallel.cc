@@ -17,14 +17,22 @@ namespace {
 
 constexpr int64_t kFloat = sizeof(float);
 
-// The same bits for the same parameters.
-uint64_t HashOf(const float* values, int64_t count) {
-  constexpr int64_t kBlock = GradientNorm::kBlock;
-  std::vector<uint64_t> hashes((count + kBlock - 1) / kBlock);
-  ParallelFor(static_cast<int64_t>(hashes.size()), 0, [&](int64_t block) {
-    const int64_t elements = std::min(kBlock, count - block * kBlock);
-    hashes[block] = HashBytes({reinterpret_cast<const char*>(values + block * kBlock), size_t(elements * kFloat)});
-  });
+// The same bits for the same parameters: of the hashes of their blocks, on the host, a portion after the other.
+absl::StatusOr<uint64_t> HashOf(const Backend& backend, const Tensor& values) {
+  constexpr int64_t kBlock = GradientNorm::kBlock, kPortion = 16 * kBlock;
+  std::vector<float> portion(std::min(kPortion, Count(values)));
+  std::vector<uint64_t> hashes;
+  for (int64_t begin = 0; begin < Count(values); begin += kPortion) {
+    const int64_t size = std::min(kPortion, Count(values) - begin), blocks = (size + kBlock - 1) / kBlock;
+    INGOT_RETURN_IF_ERROR(backend.CopyOut(portion.data(), Slice(values, begin, {size})));
+    hashes.resize(hashes.size() + blocks);
+    uint64_t* const of_portion = hashes.data() + hashes.size() - blocks;
+    ParallelFor(blocks, 0, [&](int64_t block) {
+      const int64_t bytes = std::min(kBlock, size - block * kBlock) * kFloat;
+      const char* const first = reinterpret_cast<const char*>(portion.data() + block * kBlock);
+      of_portion[block] = HashBytes({first, static_cast<size_t>(bytes)});
+    });
+  }
   return HashBytes({reinterpret_cast<const char*>(hashes.data()), hashes.size() * sizeof(uint64_t)});
 }
 
@@ -50,10 +58,8 @@ absl::Status Disagreement(const std::vector<uint64_t>& hashes) {
 
 }  // namespace
 
-std::vector<MemoryEntry> DataParallel::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
-                                              Device device) {
-  return plan.in_rounds() ? ShardedModel::Memory(plan, rank, table, device)
-                          : LaneSums::Memory(plan, rank, table, device);
+std::vector<MemoryEntry> DataParallel::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table) {
+  return plan.in_rounds() ? ShardedModel::Memory(plan, rank, table) : LaneSums::Memory(plan, rank, table);
 }
 
 absl::StatusOr<std::unique_ptr<DataParallel>> DataParallel::Create(const ParallelPlan& plan, Communicator& communicator,
@@ -64,10 +70,6 @@ absl::StatusOr<std::unique_ptr<DataParallel>> DataParallel::Create(const Paralle
 }
 
 absl::Status DataParallel::TakeMemory() {
-  const auto& backend = model_.backend();
-  if (plan_.zero < 3 && !alone()) {
-    INGOT_ASSIGN_OR_RETURN(parameters_, HostCopy::Create(backend, model_.parameters()));
-  }
   if (!plan_.in_rounds()) {
     INGOT_ASSIGN_OR_RETURN(sums_, LaneSums::Create(plan_, communicator_, model_));
     return absl::OkStatus();
@@ -121,25 +123,20 @@ absl::StatusOr<StepNumbers> DataParallel::Gather(const StepNumbers& mine) {
 absl::Status DataParallel::ShareParameters() {
   if (alone() || plan_.zero == 0) return absl::OkStatus();
   if (plan_.zero >= 3) return sharded_->GatherOutside();
-  float* const host = parameters_->tensor().data<float>();
-  const Interval mine = updated();
-  INGOT_RETURN_IF_ERROR(
-      model_.backend()->CopyOut(host + mine.begin, Slice(model_.parameters(), mine.begin, {mine.size()})));
-  INGOT_RETURN_IF_ERROR(communicator_.AllGather(host, UpdatedBytes()));
-  INGOT_RETURN_IF_ERROR(parameters_->Upload());
+  const Context here = model_.backend()->MakeContext();
+  INGOT_RETURN_IF_ERROR(communicator_.AllGather(model_.parameters().ptr, UpdatedBytes(), here));
   model_.RefreshWorkingParameters();
   return absl::OkStatus();
 }
 
 absl::Status DataParallel::CheckAgreement() {
-  if (!parameters_.has_value()) return absl::OkStatus();
-  INGOT_RETURN_IF_ERROR(parameters_->Download());
+  if (plan_.zero >= 3 || alone()) return absl::OkStatus();
   std::vector<uint64_t> hashes(plan_.ranks);
   std::vector<Interval> parts;
   for (int64_t rank = 0; rank < plan_.ranks; ++rank) {
     parts.push_back({rank * int64_t{sizeof(uint64_t)}, (rank + 1) * int64_t{sizeof(uint64_t)}});
   }
-  hashes[rank()] = HashOf(parameters_->tensor().data<float>(), flat_size());
+  INGOT_ASSIGN_OR_RETURN(hashes[rank()], HashOf(*model_.backend(), model_.parameters()));
   INGOT_RETURN_IF_ERROR(communicator_.AllGather(hashes.data(), parts));
   return Disagreement(hashes);
 }

@@ -4,7 +4,6 @@
 // gets the same bits. One rank goes the same way.
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,9 +27,8 @@ struct StepNumbers {
 
 class DataParallel {
  public:
-  // Memory that Create() will take, beside the model's.
-  static std::vector<MemoryEntry> Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
-                                         Device device);
+  // Memory of the model's device that Create() will take.
+  static std::vector<MemoryEntry> Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table);
   // `model` and `communicator` must outlive it. Errors: memory that the device or the host does not have.
   static absl::StatusOr<std::unique_ptr<DataParallel>> Create(const ParallelPlan& plan, Communicator& communicator,
                                                               Model& model);
@@ -73,7 +71,6 @@ class DataParallel {
   const ParallelPlan plan_;
   Communicator& communicator_;
   Model& model_;
-  std::optional<HostCopy> parameters_;  // on the host, where all ranks have all of them
   std::unique_ptr<GradientSums> sums_;
   ShardedModel* sharded_ = nullptr;  // sums_, in rounds
 };

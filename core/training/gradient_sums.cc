@@ -24,8 +24,8 @@ int64_t MostReceived(const UnitExchanges& exchanges, int64_t rank) {
   return Most(exchanges, [rank](const PartExchange& exchange) { return exchange.ReceivedElements(rank); });
 }
 
-int64_t MostStaged(const UnitExchanges& exchanges, int64_t rank) {
-  return Most(exchanges, [rank](const PartExchange& exchange) { return exchange.StagedElements(rank); });
+int64_t MostNarrow(const UnitExchanges& exchanges, int64_t rank) {
+  return Most(exchanges, [rank](const PartExchange& exchange) { return exchange.NarrowElements(rank); });
 }
 
 }  // namespace
@@ -61,18 +61,19 @@ std::vector<MemoryEntry> ExchangeMemory::Entries(const UnitExchanges& exchanges,
     if (elements > 0) entries.push_back({name, Arena::Aligned(elements * SizeOf(dtype))});
   };
   add("gradients from other ranks", MostReceived(exchanges, rank), DType::kF32);
-  add("gradients sent in bf16", MostStaged(exchanges, rank), DType::kBf16);
+  add("gradients as bf16", MostNarrow(exchanges, rank), DType::kBf16);
   return entries;
 }
 
-absl::StatusOr<ExchangeMemory> ExchangeMemory::Create(const UnitExchanges& exchanges, int64_t rank) {
+absl::StatusOr<ExchangeMemory> ExchangeMemory::Create(const UnitExchanges& exchanges, int64_t rank,
+                                                      const Backend& backend) {
   int64_t bytes = 0;
   for (const MemoryEntry& entry : Entries(exchanges, rank)) bytes += entry.bytes;
-  INGOT_ASSIGN_OR_RETURN(Arena arena, Arena::Create("gradients of other ranks", bytes));
+  INGOT_ASSIGN_OR_RETURN(Arena arena, backend.CreateArena("gradients of other ranks", bytes));
   ExchangeMemory memory(std::move(arena));
   const auto take = [&](DType dtype, int64_t elements) { return memory.memory_.Take("exchange", dtype, {elements}); };
   memory.received = take(DType::kF32, MostReceived(exchanges, rank)).data<float>();
-  memory.staged = take(DType::kBf16, MostStaged(exchanges, rank)).data<Bf16>();
+  memory.narrow = take(DType::kBf16, MostNarrow(exchanges, rank)).data<Bf16>();
   return memory;
 }
 

@@ -42,13 +42,13 @@ using UnitExchanges = std::vector<std::vector<BucketExchange>>;  // by unit of F
 UnitExchanges ExchangesOf(const FlatWindows& windows, const std::vector<Interval>& shards,
                           const std::vector<std::vector<PartExchange::Wire>>& buffers, bool in_place);
 
-// Host memory of the exchanges: what comes, and what is sent in 2 bytes.
+// Memory of the exchanges, on the model's device: what comes, and what travels in 2 bytes.
 class ExchangeMemory {
  public:
   static std::vector<MemoryEntry> Entries(const UnitExchanges& exchanges, int64_t rank);
-  static absl::StatusOr<ExchangeMemory> Create(const UnitExchanges& exchanges, int64_t rank);
+  static absl::StatusOr<ExchangeMemory> Create(const UnitExchanges& exchanges, int64_t rank, const Backend& backend);
   float* received = nullptr;
-  Bf16* staged = nullptr;
+  Bf16* narrow = nullptr;
 
  private:
   explicit ExchangeMemory(Arena memory) : memory_(std::move(memory)) {}

@@ -32,13 +32,11 @@ UnitExchanges AllExchanges(const ParallelPlan& plan, const ParameterTable& table
 
 }  // namespace
 
-std::vector<MemoryEntry> LaneSums::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
-                                          Device device) {
+std::vector<MemoryEntry> LaneSums::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table) {
   std::vector<MemoryEntry> entries = WireRounding::Entries(plan);
   if (const int64_t more = SumsOf(plan, rank).buffers - 1; more > 0) {
     entries.push_back({"sums of gradients", more * Arena::Aligned(table.flat_size * kFloat)});
   }
-  if (device != Device::kCpu) return entries;
   for (MemoryEntry& entry : ExchangeMemory::Entries(AllExchanges(plan, table), rank)) {
     entries.push_back(std::move(entry));
   }
@@ -80,15 +78,10 @@ absl::Status LaneSums::TakeMemory() {
     INGOT_RETURN_IF_ERROR(backend->FillZero(buffers_.back()));
   }
   INGOT_ASSIGN_OR_RETURN(rounding_, WireRounding::Create(plan_, backend));
-  sum_ = gradients.data<float>();
+  INGOT_ASSIGN_OR_RETURN(thread_, ExchangeThread::Create(backend));
+  for (const PartSums::Node& node : sums_.nodes) nodes_.push_back(buffers_[node.buffer].data<float>());
   if (exchanges_.empty()) return absl::OkStatus();
-  INGOT_ASSIGN_OR_RETURN(memory_, ExchangeMemory::Create(exchanges_, communicator_.rank()));
-  for (const PartSums::Node& node : sums_.nodes) {
-    INGOT_ASSIGN_OR_RETURN(HostCopy copy, HostCopy::Create(backend, buffers_[node.buffer]));
-    sent_nodes_.push_back(copy.tensor().data<float>());
-    if (backend->device() != Device::kCpu) node_copies_.push_back(std::move(copy));
-  }
-  if (!node_copies_.empty()) sum_ = sent_nodes_[0];
+  INGOT_ASSIGN_OR_RETURN(memory_, ExchangeMemory::Create(exchanges_, communicator_.rank(), *backend));
   return absl::OkStatus();
 }
 
@@ -138,43 +131,33 @@ void LaneSums::Complete(int64_t unit) {
 
 // This rank's nodes are complete for a unit.
 void LaneSums::Send(int64_t unit) {
-  for (size_t i = 0; i < node_copies_.size(); ++i) {
-    for (const WindowPiece& piece : model_.windows().pieces(unit)) {
-      const Tensor node = PieceOf(sums_.nodes[i].buffer, piece);
-      status_.Update(model_.backend()->CopyOut(sent_nodes_[i] + piece.begin, node));
-    }
-  }
   for (const BucketExchange& bucket : exchanges_[unit]) {
-    queue_.Submit([this, &bucket] { return Reduce(bucket); });
+    thread_->Submit([this, &bucket](Context& ctx) { return Reduce(ctx, bucket); });
   }
 }
 
-// On the queue.
-absl::Status LaneSums::Reduce(const BucketExchange& bucket) {
+// On the thread.
+absl::Status LaneSums::Reduce(Context& ctx, const BucketExchange& bucket) {
   const PartExchange& exchange = bucket.exchange;
-  INGOT_RETURN_IF_ERROR(exchange.Run(communicator_, sent_nodes_, memory_->received, memory_->staged));
+  INGOT_RETURN_IF_ERROR(exchange.Run(communicator_, ctx, nodes_, memory_->received, memory_->narrow));
   const int64_t rank = communicator_.rank();
+  float* const sum = model_.gradients().data<float>();
   for (size_t part = 0; part < exchange.parts[rank].size(); ++part) {
     const Interval mine = exchange.parts[rank][part];
-    const std::vector<std::vector<float*>> at = exchange.At(rank, part, sent_nodes_, memory_->received);
-    AddOverRanks(plan_.leaves, leaf_parts_, at, mine.size(), sum_ + mine.begin);
+    const std::vector<std::vector<float*>> at = exchange.At(rank, part, nodes_, memory_->received);
+    AddOverRanks(ctx, plan_.leaves, leaf_parts_, at, mine.size(), sum + mine.begin);
   }
   return absl::OkStatus();
 }
 
 absl::Status LaneSums::Sum() {
-  INGOT_RETURN_IF_ERROR(queue_.WaitForAll());
-  if (exchanges_.empty()) return absl::OkStatus();  // the one node is the sum, and lies in the gradients
-  if (plan_.zero == 0) {
-    std::vector<Interval> bytes;
-    for (const Interval& shard : SummedShards(plan_, flat_size())) {
-      bytes.push_back({shard.begin * kFloat, shard.end * kFloat});
-    }
-    INGOT_RETURN_IF_ERROR(communicator_.AllGather(sum_, bytes));
+  INGOT_RETURN_IF_ERROR(thread_->WaitForAll());
+  if (exchanges_.empty() || plan_.zero > 0) return absl::OkStatus();  // this rank's shard of the gradients is the sum
+  std::vector<Interval> bytes;
+  for (const Interval& shard : SummedShards(plan_, flat_size())) {
+    bytes.push_back({shard.begin * kFloat, shard.end * kFloat});
   }
-  if (node_copies_.empty()) return absl::OkStatus();
-  const Interval mine = plan_.UpdatedBy(communicator_.rank(), flat_size());
-  return model_.backend()->CopyIn(Slice(model_.gradients(), mine.begin, {mine.size()}), sum_ + mine.begin);
+  return communicator_.AllGather(model_.gradients().ptr, bytes, model_.backend()->MakeContext());
 }
 
 }  // namespace ingot

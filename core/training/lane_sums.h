@@ -7,16 +7,15 @@
 #include <optional>
 #include <vector>
 
+#include "core/training/exchange_thread.h"
 #include "core/training/gradient_sums.h"
-#include "distributed/exchange_queue.h"
 
 namespace ingot {
 
 class LaneSums : public GradientSums {
  public:
-  // Memory that Create() will take: all of it on the CPU, what lies on the device otherwise.
-  static std::vector<MemoryEntry> Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
-                                         Device device);
+  // Memory of the model's device that Create() will take.
+  static std::vector<MemoryEntry> Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table);
   // `plan` is one without rounds; `communicator` and `model` must outlive it.
   static absl::StatusOr<std::unique_ptr<LaneSums>> Create(const ParallelPlan& plan, Communicator& communicator,
                                                           Model& model);
@@ -25,7 +24,7 @@ class LaneSums : public GradientSums {
   void Begin() override;
   absl::Status Done(int64_t micro) override;
   absl::Status Sum() override;
-  void WaitForExchanges() override { queue_.WaitForAll().IgnoreError(); }
+  void WaitForExchanges() override { thread_->WaitForAll().IgnoreError(); }
 
   void BeforeForward(int64_t, int64_t) override {}
   void BeforeBackward(int64_t, int64_t) override {}
@@ -45,7 +44,7 @@ class LaneSums : public GradientSums {
   void BeginLeaf();
   void Complete(int64_t unit);
   void Send(int64_t unit);
-  absl::Status Reduce(const BucketExchange& bucket);
+  absl::Status Reduce(Context& ctx, const BucketExchange& bucket);
 
   const ParallelPlan plan_;
   Communicator& communicator_;
@@ -54,18 +53,16 @@ class LaneSums : public GradientSums {
   std::vector<Interval> leaf_parts_;  // by rank
   UnitExchanges exchanges_;           // none for one rank
   std::optional<Arena> buffer_memory_;
-  std::vector<Tensor> buffers_;  // of sums_, on the device; the first is the model's gradients. Free ones are zero
+  std::vector<Tensor> buffers_;  // of sums_; the first is the model's gradients. Free ones are zero
   std::optional<ExchangeMemory> memory_;
   std::optional<WireRounding> rounding_;
-  std::vector<HostCopy> node_copies_;  // on the host, by node, where the device has memory of its own
-  std::vector<float*> sent_nodes_;     // what the communicator sends: on the host
-  float* sum_ = nullptr;               // on the host
+  std::vector<float*> nodes_;  // buffers of sums_.nodes
   // Of a step:
   int64_t leaf_ = 0;            // of sums_
   bool ends_leaf_ = false;      // the micro-batch that is computed now is the last of its leaf
   std::vector<bool> complete_;  // by unit, of the leaf
   absl::Status status_;
-  ExchangeQueue queue_;  // last: its jobs use all of the above
+  std::unique_ptr<ExchangeThread> thread_;  // last: its jobs use all of the above
 };
 
 }  // namespace ingot

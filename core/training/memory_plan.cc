@@ -32,7 +32,7 @@ MemoryPlan PlanOf(const RunConfig& config, Device device, const ParallelPlan& pa
     if (bytes > 0) plan.entries.push_back({name, bytes});
   };
   add("optimizer moments", Optimizer::Bytes(parallel.UpdatedBy(rank, table.flat_size), MomentsOf(config)));
-  for (MemoryEntry& entry : DataParallel::Memory(parallel, rank, table, device)) {
+  for (MemoryEntry& entry : DataParallel::Memory(parallel, rank, table)) {
     plan.entries.push_back(std::move(entry));
   }
   if (rank == 0 && HasRawDocuments(config.data())) add("raw documents", RawDocumentsBytes(config));

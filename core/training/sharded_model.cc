@@ -1,8 +1,6 @@
 #include "core/training/sharded_model.h"
 
 #include <algorithm>
-#include <cstring>
-#include <utility>
 
 #include "core/base/status_macros.h"
 #include "kernels/fill.h"
@@ -31,10 +29,8 @@ char* At(const Tensor& tensor, int64_t element) {
 
 }  // namespace
 
-std::vector<MemoryEntry> ShardedModel::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
-                                              Device device) {
+std::vector<MemoryEntry> ShardedModel::Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table) {
   std::vector<MemoryEntry> entries = WireRounding::Entries(plan);
-  if (device != Device::kCpu) return entries;
   if (const int64_t bytes = WaitingBytes(plan, rank, table.flat_size); bytes > 0) {
     entries.push_back({"sums of gradients", bytes});
   }
@@ -65,24 +61,17 @@ ShardedModel::~ShardedModel() { model_.set_hooks(nullptr); }
 absl::Status ShardedModel::TakeMemory() {
   const auto& backend = model_.backend();
   const int64_t rank = communicator_.rank();
+  INGOT_ASSIGN_OR_RETURN(thread_, ExchangeThread::Create(backend));
   INGOT_ASSIGN_OR_RETURN(rounding_, WireRounding::Create(plan_, backend));
-  INGOT_ASSIGN_OR_RETURN(memory_, ExchangeMemory::Create(exchanges_, rank));
-  INGOT_ASSIGN_OR_RETURN(gradient_shard_, HostCopy::Create(backend, model_.gradients()));
-  sum_buffers_ = {gradient_shard_->tensor().data<float>()};
+  INGOT_ASSIGN_OR_RETURN(memory_, ExchangeMemory::Create(exchanges_, rank, *backend));
+  INGOT_RETURN_IF_ERROR(backend->FillZero(model_.gradients()));  // what lies between parameters stays so
+  sum_buffers_ = {model_.gradients().data<float>()};
   if (const int64_t bytes = WaitingBytes(plan_, rank, model_.table().flat_size); bytes > 0) {
-    INGOT_ASSIGN_OR_RETURN(sum_memory_, Arena::Create("sums of gradients", bytes));
+    INGOT_ASSIGN_OR_RETURN(sum_memory_, backend->CreateArena("sums of gradients", bytes));
   }
   while (static_cast<int64_t>(sum_buffers_.size()) < sums_.buffers()) {
     sum_buffers_.push_back(sum_memory_->Take("sum of gradients", DType::kF32, {shards_[rank].size()}).data<float>());
   }
-  const auto windows = [&](const Tensor& device) -> absl::StatusOr<Windows> {
-    INGOT_ASSIGN_OR_RETURN(HostCopy host, HostCopy::Create(backend, device));
-    return Windows{device, std::move(host)};
-  };
-  INGOT_ASSIGN_OR_RETURN(gradients_, windows(model_.gradient_windows()));
-  if (plan_.zero < 3) return absl::OkStatus();
-  INGOT_ASSIGN_OR_RETURN(shard_, HostCopy::Create(backend, model_.working_parameters()));
-  INGOT_ASSIGN_OR_RETURN(weights_, windows(model_.parameter_windows()));
   return absl::OkStatus();
 }
 
@@ -96,17 +85,14 @@ absl::Status ShardedModel::Done(int64_t) {
   return status_;
 }
 
-absl::Status ShardedModel::Sum() {
-  INGOT_RETURN_IF_ERROR(queue_.WaitForAll());
-  return gradient_shard_->Upload();
-}
+absl::Status ShardedModel::Sum() { return thread_->WaitForAll(); }
 
 // Waits until what lies there has been sent.
 void ShardedModel::ZeroGradients(int64_t unit) {
-  status_.Update(queue_.Wait(SlotOf(unit).reduced));
+  status_.Update(thread_->Wait(SlotOf(unit).reduced));
   Context ctx = model_.backend()->MakeContext();
   for (const WindowPiece& piece : model_.windows().pieces(unit)) {
-    ctx.Run(Fill{.y = Slice(gradients_->device, piece.place, {piece.size()}), .value = 0});
+    ctx.Run(Fill{.y = Slice(model_.gradient_windows(), piece.place, {piece.size()}), .value = 0});
   }
 }
 
@@ -122,79 +108,65 @@ void ShardedModel::BeforeBackward(int64_t l, int64_t next) {
 
 void ShardedModel::AfterBackward(int64_t l) {
   for (const WindowPiece& piece : model_.windows().pieces(l)) {
-    const Tensor part = Slice(gradients_->device, piece.place, {piece.size()});
-    rounding_->Round(part);
-    status_.Update(model_.backend()->CopyOut(At(gradients_->host.tensor(), piece.place), part));
+    rounding_->Round(Slice(model_.gradient_windows(), piece.place, {piece.size()}));
   }
   for (const BucketExchange& bucket : exchanges_[l]) {
-    SlotOf(l).reduced = queue_.Submit([this, &bucket, round = round_] { return Reduce(bucket, round); });
+    SlotOf(l).reduced =
+        thread_->Submit([this, &bucket, round = round_](Context& ctx) { return Reduce(ctx, bucket, round); });
   }
 }
 
-// On the queue: sends this rank's leaf of the round to the owners, and adds what comes to the sums of its shard.
-absl::Status ShardedModel::Reduce(const BucketExchange& bucket, int64_t round) {
+// On the thread: sends this rank's leaf of the round to the owners, and adds what comes to the sums of its shard.
+absl::Status ShardedModel::Reduce(Context& ctx, const BucketExchange& bucket, int64_t round) {
   const int64_t rank = communicator_.rank();
-  const std::vector<float*> own = {gradients_->host.tensor().data<float>()};
-  INGOT_RETURN_IF_ERROR(bucket.exchange.Run(communicator_, own, memory_->received, memory_->staged));
+  const std::vector<float*> own = {model_.gradient_windows().data<float>()};
+  INGOT_RETURN_IF_ERROR(bucket.exchange.Run(communicator_, ctx, own, memory_->received, memory_->narrow));
   const std::vector<WindowPiece>& mine = bucket.bucket[rank];
   for (size_t part = 0; part < mine.size(); ++part) {
     std::vector<float*> leaves, buffers;
     for (const auto& its : bucket.exchange.At(rank, part, own, memory_->received)) leaves.push_back(its[0]);
     for (float* const buffer : sum_buffers_) buffers.push_back(buffer + mine[part].begin - shards_[rank].begin);
-    RunSteps(sums_.steps(round), leaves, buffers, mine[part].size());
+    RunSteps(ctx, sums_.steps(round), leaves, buffers, mine[part].size());
   }
   return absl::OkStatus();
 }
 
 absl::Status ShardedModel::GatherOutside() {
   if (plan_.zero < 3) return absl::OkStatus();
-  INGOT_RETURN_IF_ERROR(shard_->Download());
   for (Slot& slot : slots_) slot.layer = -1;  // what they have is old
-  const int64_t outside = model_.windows().outside();
-  StartGather(outside);
-  return FinishGather(outside);
+  StartGather(model_.windows().outside());
+  return thread_->WaitForAll();
 }
 
 void ShardedModel::NeedWeights(int64_t l, int64_t next) {
   if (plan_.zero < 3) return;
   if (SlotOf(l).layer != l) StartGather(l);
-  status_.Update(FinishGather(l));
+  status_.Update(thread_->Wait(SlotOf(l).gathered));
   if (next >= 0 && SlotOf(next).layer != next) StartGather(next);  // while l is computed
 }
 
 void ShardedModel::StartGather(int64_t unit) {
   Slot& slot = SlotOf(unit);
   slot.layer = unit;
-  slot.on_device = on_cpu();
-  slot.gathered = queue_.Submit([this, unit] { return Gather(unit); });
+  slot.gathered = thread_->Submit([this, unit](Context& ctx) { return Gather(ctx, unit); });
 }
 
-absl::Status ShardedModel::FinishGather(int64_t unit) {
-  Slot& slot = SlotOf(unit);
-  INGOT_RETURN_IF_ERROR(queue_.Wait(slot.gathered));
-  if (std::exchange(slot.on_device, true)) return absl::OkStatus();
-  for (const WindowPiece& piece : model_.windows().pieces(unit)) {
-    INGOT_RETURN_IF_ERROR(model_.backend()->CopyIn(Slice(weights_->device, piece.place, {piece.size()}),
-                                                   At(weights_->host.tensor(), piece.place)));
-  }
-  return absl::OkStatus();
-}
-
-// On the queue: all ranks' parts of a unit's weights into this rank's window.
-absl::Status ShardedModel::Gather(int64_t unit) {
-  const int64_t rank = communicator_.rank(), element = SizeOf(shard_->tensor().dtype);
-  const Tensor& window = weights_->host.tensor();
+// On the thread: all ranks' parts of a unit's weights into this rank's window.
+absl::Status ShardedModel::Gather(Context& ctx, int64_t unit) {
+  const int64_t rank = communicator_.rank();
+  const Tensor shard = model_.working_parameters(), window = model_.parameter_windows();
+  const int64_t element = SizeOf(shard.dtype);
   const std::vector<WindowPiece>& pieces = model_.windows().pieces(unit);
   std::vector<Transfer> sends, receives;
   for (int64_t peer = 0; peer < plan_.ranks; ++peer) {
     for (const WindowPiece& piece : Within(pieces, shards_[rank])) {
-      sends.push_back({peer, At(shard_->tensor(), piece.begin - shards_[rank].begin), piece.size() * element});
+      sends.push_back({peer, At(shard, piece.begin - shards_[rank].begin), piece.size() * element});
     }
     for (const WindowPiece& piece : Within(pieces, shards_[peer])) {
       receives.push_back({peer, At(window, piece.place), piece.size() * element});
     }
   }
-  return communicator_.Exchange(sends, receives);
+  return communicator_.Exchange(sends, receives, ctx);
 }
 
 }  // namespace ingot

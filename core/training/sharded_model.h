@@ -10,17 +10,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/model/model.h"
+#include "core/training/exchange_thread.h"
 #include "core/training/gradient_sums.h"
-#include "distributed/exchange_queue.h"
 #include "distributed/round_sums.h"
 
 namespace ingot {
 
 class ShardedModel : public GradientSums {
  public:
-  // Memory that Create() will take: all of it on the CPU, what lies on the device otherwise.
-  static std::vector<MemoryEntry> Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table,
-                                         Device device);
+  // Memory of the model's device that Create() will take.
+  static std::vector<MemoryEntry> Memory(const ParallelPlan& plan, int64_t rank, const ParameterTable& table);
   // `plan` is one in rounds and the model's shape has its shard; `communicator` and `model` must outlive it.
   static absl::StatusOr<std::unique_ptr<ShardedModel>> Create(const ParallelPlan& plan, Communicator& communicator,
                                                               Model& model);
@@ -30,7 +29,7 @@ class ShardedModel : public GradientSums {
   void Begin() override;
   absl::Status Done(int64_t micro) override;
   absl::Status Sum() override;
-  void WaitForExchanges() override { queue_.WaitForAll().IgnoreError(); }
+  void WaitForExchanges() override { thread_->WaitForAll().IgnoreError(); }
   // Collective, stage 3: the shards were written; what stands outside the layers is gathered again.
   absl::Status GatherOutside();
 
@@ -40,29 +39,21 @@ class ShardedModel : public GradientSums {
   absl::Status status() const override { return status_; }
 
  private:
-  // A buffer of windows, on the device and where the communicator reads and writes it.
-  struct Windows {
-    Tensor device;
-    HostCopy host;
-  };
   // A slot of the windows.
   struct Slot {
     int64_t layer = -1;     // whose weights it has or will have
-    uint64_t gathered = 0;  // by this job of the queue
-    bool on_device = false;
-    uint64_t reduced = 0;  // the last job that reads its gradients
+    uint64_t gathered = 0;  // by this job of the thread
+    uint64_t reduced = 0;   // the last job that reads its gradients
   };
 
   ShardedModel(const ParallelPlan& plan, Communicator& communicator, Model& model);
   absl::Status TakeMemory();
-  bool on_cpu() const { return model_.backend()->device() == Device::kCpu; }
   Slot& SlotOf(int64_t unit) { return slots_[unit == model_.windows().outside() ? 2 : unit % 2]; }
 
   void NeedWeights(int64_t l, int64_t next);
   void StartGather(int64_t unit);
-  absl::Status FinishGather(int64_t unit);
-  absl::Status Gather(int64_t unit);
-  absl::Status Reduce(const BucketExchange& bucket, int64_t round);
+  absl::Status Gather(Context& ctx, int64_t unit);
+  absl::Status Reduce(Context& ctx, const BucketExchange& bucket, int64_t round);
   void ZeroGradients(int64_t unit);
 
   const ParallelPlan plan_;
@@ -71,17 +62,14 @@ class ShardedModel : public GradientSums {
   std::vector<Interval> shards_;  // by rank
   UnitExchanges exchanges_;
   const RoundSums sums_;
-  std::optional<HostCopy> shard_;  // stage 3: of the working parameters
-  std::optional<Windows> weights_, gradients_;
-  std::optional<HostCopy> gradient_shard_;
   std::optional<WireRounding> rounding_;
   std::optional<ExchangeMemory> memory_;
-  std::optional<Arena> sum_memory_;  // on the host: sums that wait
-  std::vector<float*> sum_buffers_;
+  std::optional<Arena> sum_memory_;  // sums that wait
+  std::vector<float*> sum_buffers_;  // of this rank's shard; the first is the model's gradients
   Slot slots_[3];  // even layers, odd layers, outside
   int64_t round_ = 0;
   absl::Status status_;
-  ExchangeQueue queue_;  // last: its jobs use all of the above
+  std::unique_ptr<ExchangeThread> thread_;  // last: its jobs use all of the above
 };
 
 }  // namespace ingot

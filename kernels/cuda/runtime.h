@@ -24,6 +24,9 @@ int OwnDevice();
 // compute capability 8.0. Selects device `index` for this process.
 absl::StatusOr<std::string> SelectDevice(int index);
 
+// In each other thread, before it uses the device that was selected: a thread of its own begins with device 0.
+void UseDevice();
+
 // Free device memory in bytes.
 absl::StatusOr<int64_t> FreeBytes();
 
@@ -43,8 +46,15 @@ void DestroyStream(void* stream);
 // In the stream's order. The host memory must stay until Synchronize(stream).
 absl::Status CopyToDevice(void* device, const void* host, int64_t bytes, void* stream);
 absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* stream);
-absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream);
 absl::Status FillZero(void* device, int64_t bytes, void* stream);
+// As a kernel would: an error surfaces at the next Synchronize().
+void CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream);
+
+// A moment in a stream's order: that at which all is done that the stream was given before. What `stream` is given behind
+// WaitForEvent() begins after that moment, on the device: no thread waits. Errors surface at the next Synchronize().
+void* RecordEvent(void* stream);
+void WaitForEvent(void* stream, void* event);
+void DestroyEvent(void* event);
 
 // A CUDA graph: what the stream is given between the two is not run, but kept with all its arguments, to be run as a whole by
 // LaunchGraph(), any number of times. Nothing may wait for the stream meanwhile. Errors of EndCapture(): something in between

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <mutex>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -29,6 +30,8 @@ absl::StatusOr<std::string> SelectDevice(int index) {
       absl::StrCat("device ", index, " was asked for; this build has one, the emulator, device 0"));
 }
 
+void UseDevice() {}
+
 // What the host has left: emulated device memory is host memory.
 absl::StatusOr<int64_t> FreeBytes() {
   std::ifstream file("/proc/meminfo");
@@ -41,6 +44,7 @@ absl::StatusOr<int64_t> FreeBytes() {
 }
 
 absl::StatusOr<void*> Allocate(const std::string& what, int64_t bytes) {
+  const std::lock_guard lock(emulator::DeviceMutex());
   void* const memory = emulator::AllocateMemory(emulator::Space::kDevice, what, static_cast<size_t>(bytes));
   if (memory != nullptr) return memory;
   return absl::ResourceExhaustedError(
@@ -49,6 +53,7 @@ absl::StatusOr<void*> Allocate(const std::string& what, int64_t bytes) {
 
 void Free(void* memory) {
   if (memory == nullptr) return;
+  const std::lock_guard lock(emulator::DeviceMutex());
   emulator::SynchronizeAll();  // as cudaFree does
   emulator::FreeMemory(memory);
 }
@@ -77,11 +82,14 @@ absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* str
   return absl::OkStatus();
 }
 
-absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream) {
-  if (bytes == 0) return absl::OkStatus();
+void CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream) {
+  if (bytes == 0) return;
   emulator::Enqueue(stream, [=] { std::memcpy(to, from, static_cast<size_t>(bytes)); });
-  return absl::OkStatus();
 }
+
+void* RecordEvent(void* stream) { return emulator::RecordEvent(stream); }
+void WaitForEvent(void* stream, void* event) { emulator::WaitForEvent(stream, event); }
+void DestroyEvent(void* event) { emulator::DestroyEvent(event); }
 
 absl::Status FillZero(void* device, int64_t bytes, void* stream) {
   if (bytes == 0) return absl::OkStatus();

@@ -25,6 +25,7 @@ absl::Status FromCuda(cudaError_t error, const std::string& what) {
 }
 
 std::atomic<int> local_rank{0};
+std::atomic<int> selected_device{0};
 
 std::mutex first_failure_mutex;
 absl::Status first_failure;
@@ -63,10 +64,13 @@ absl::StatusOr<std::string> SelectDevice(int index) {
                                                       "; 8.0 is the oldest that works"));
   }
   INGOT_RETURN_IF_ERROR(FromCuda(cudaSetDevice(index), absl::StrCat("GPU ", index)));
+  selected_device = index;
   int version = 0;
   INGOT_RETURN_IF_ERROR(FromCuda(cudaRuntimeGetVersion(&version), "CUDA runtime"));
   return absl::StrCat(properties.name, ", CUDA runtime ", version / 1000, ".", version % 1000 / 10);
 }
+
+void UseDevice() { KeepFailure(FromCuda(cudaSetDevice(selected_device), "the GPU of this process")); }
 
 absl::StatusOr<int64_t> FreeBytes() {
   size_t free_bytes = 0, all_bytes = 0;
@@ -110,9 +114,26 @@ absl::Status CopyToHost(void* host, const void* device, int64_t bytes, void* str
                   "copy from the GPU");
 }
 
-absl::Status CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream) {
-  return FromCuda(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, AsStream(stream)),
-                  "copy on the GPU");
+void CopyOnDevice(void* to, const void* from, int64_t bytes, void* stream) {
+  KeepFailure(
+      FromCuda(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, AsStream(stream)),
+               "copy on the GPU"));
+}
+
+void* RecordEvent(void* stream) {
+  cudaEvent_t event = nullptr;
+  KeepFailure(FromCuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "a CUDA event"));
+  if (event != nullptr) KeepFailure(FromCuda(cudaEventRecord(event, AsStream(stream)), "recording a CUDA event"));
+  return event;
+}
+
+void WaitForEvent(void* stream, void* event) {
+  if (event == nullptr) return;  // that it could not be made has been kept
+  KeepFailure(FromCuda(cudaStreamWaitEvent(AsStream(stream), static_cast<cudaEvent_t>(event), 0), "waiting for an event"));
+}
+
+void DestroyEvent(void* event) {
+  if (event != nullptr) KeepFailure(FromCuda(cudaEventDestroy(static_cast<cudaEvent_t>(event)), "a CUDA event"));
 }
 
 absl::Status FillZero(void* device, int64_t bytes, void* stream) {

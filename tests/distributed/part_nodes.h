@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "distributed/sum_tree.h"
+#include "tests/distributed/add_into.h"
 
 namespace ingot {
 

@@ -28,7 +28,8 @@ std::vector<float> TreeSum(std::vector<std::vector<float>> values) {
     const auto at = static_cast<int64_t>(leaf);
     nodes.push_back({{at, at + 1}, values[leaf].data()});
   }
-  const float* const sum = AddNodes(static_cast<int64_t>(values.size()), nodes, kElements);
+  Context ctx;
+  const float* const sum = AddNodes(ctx, static_cast<int64_t>(values.size()), nodes, kElements);
   return {sum, sum + kElements};
 }
 
@@ -38,10 +39,11 @@ std::vector<float> SumInRounds(std::vector<std::vector<float>> values, const Rou
   std::vector<std::vector<float>> memory(sums.buffers(), std::vector<float>(kElements));
   std::vector<float*> buffers;
   for (std::vector<float>& buffer : memory) buffers.push_back(buffer.data());
+  Context ctx;
   for (int64_t round = 0; round < sums.rounds(); ++round) {
     std::vector<float*> leaves;
     for (int64_t i = 0; i < width; ++i) leaves.push_back(values[round * width + i].data());
-    RunSteps(sums.steps(round), leaves, buffers, kElements);
+    RunSteps(ctx, sums.steps(round), leaves, buffers, kElements);
     for (float* const leaf : leaves) std::fill_n(leaf, kElements, -1e30f);  // gone with its round
   }
   return memory[0];

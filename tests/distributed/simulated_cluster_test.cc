@@ -130,7 +130,8 @@ std::vector<float> SumOver(int64_t ranks, const std::vector<std::vector<float>>&
     }
   }
   for (size_t i = 0; i < nodes.size(); ++i) nodes[i].values = sent[i].data();
-  const float* const sum = AddNodes(L, nodes, count);
+  Context ctx;
+  const float* const sum = AddNodes(ctx, L, nodes, count);
   return {sum, sum + count};
 }
 

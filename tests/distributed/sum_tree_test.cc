@@ -57,7 +57,8 @@ std::vector<float> SumOver(const std::vector<std::vector<float>>& values, int64_
     }
     all.insert(all.end(), its.nodes().begin(), its.nodes().end());
   }
-  const float* const sum = AddNodes(leaves, all, kElements);
+  Context ctx;
+  const float* const sum = AddNodes(ctx, leaves, all, kElements);
   return {sum, sum + kElements};
 }
 

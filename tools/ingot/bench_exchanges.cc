@@ -95,11 +95,12 @@ absl::StatusOr<nlohmann::ordered_json> BenchExchange(Ranks& ranks, int64_t mebib
   }
   std::vector<float> values(count), slots(reduce.SlotElements(own));
   Communicator& communicator = ranks.communicator();
+  Context ctx;
   std::vector<double> reduced, gathered, gloo;
   for (int64_t i = 0; i <= repeat; ++i) {
     std::fill(values.begin(), values.end(), 1.0f);
     INGOT_RETURN_IF_ERROR(Time(communicator, reduced, [&] {
-      return reduce.Run(communicator, {{{own, own + 1}, values.data()}}, slots.data(), values.data());
+      return reduce.Run(communicator, ctx, {{{own, own + 1}, values.data()}}, slots.data(), values.data());
     }));
     INGOT_RETURN_IF_ERROR(Time(communicator, gathered, [&] { return communicator.AllGather(values.data(), bytes); }));
     INGOT_RETURN_IF_ERROR(Time(communicator, gloo, [&] { return plain.AllReduce(values); }));

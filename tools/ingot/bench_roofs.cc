@@ -9,6 +9,7 @@
 #include "kernels/cpu/roof.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/stream_timer.h"
+#include "kernels/copy.h"
 #include "kernels/fill.h"
 
 namespace ingot {
@@ -20,14 +21,11 @@ constexpr int64_t kCopyBytes = int64_t{1} << 30;
 absl::StatusOr<double> CopySpeed(const Backend& backend) {
   INGOT_ASSIGN_OR_RETURN(Arena arena, backend.CreateArena("copy", 2 * kCopyBytes));
   const Tensor from = arena.Take("from", DType::kF32, {kCopyBytes / 4}),
-               to = arena.Take("to", DType::kU8, {kCopyBytes});
+               to = arena.Take("to", DType::kF32, {kCopyBytes / 4});
   Context context = backend.MakeContext();
   context.Run(Fill{.y = from, .value = 0.37f});
   INGOT_ASSIGN_OR_RETURN(const WorkTimer timer, WorkTimer::Create(backend));
-  absl::Status copied;
-  const auto copy = [&] { copied.Update(cuda::CopyOnDevice(to.ptr, from.ptr, kCopyBytes, context.stream())); };
-  INGOT_ASSIGN_OR_RETURN(const double seconds, timer.Median(copy, 0.1));
-  INGOT_RETURN_IF_ERROR(copied);
+  INGOT_ASSIGN_OR_RETURN(const double seconds, timer.Median([&] { context.Run(Copy{.x = from, .y = to}); }, 0.1));
   return 2 * static_cast<double>(kCopyBytes) / seconds;
 }
 

@@ -96,4 +96,11 @@ inline std::vector<float> Values(const Tensor& t) {
   return std::vector<float>(t.data<float>(), t.data<float>() + Count(t));
 }
 
+// Of a model on any device.
+inline std::vector<float> GradientsOf(const Model& model) {
+  const auto gradients = HostCopy::Create(model.backend(), model.gradients());
+  INGOT_CHECK(gradients.ok() && gradients->Download().ok(), "host copy");
+  return Values(gradients->tensor());
+}
+
 }  // namespace ingot

@@ -8,19 +8,21 @@
 #include "kernels/gradient_norm.h"
 #include "tests/core/model/test_models.h"
 #include "tests/core/training/rank_threads.h"
+#include "tests/distributed/add_into.h"
 
 namespace ingot {
 namespace {
 
 class DataParallelTest : public RankThreads {
  protected:
-  static std::unique_ptr<Model> TinyModel() {
-    const ModelDims dims = {.L = 1, .C = 64, .H = 2, .K = 2, .D = 32, .F = 64, .V = 2048, .T = 8};
-    auto model = Model::Create(dims, {.B = 1, .T = 8, .training = true});
+  static std::unique_ptr<Model> TinyModel(Device device = Device::kCpu, int64_t V = 2048) {
+    const ModelDims dims = {.L = 1, .C = 64, .H = 2, .K = 2, .D = 32, .F = 64, .V = V, .T = 8};
+    auto model = Model::Create(dims, {.B = 1, .T = 8, .training = true, .device = device});
     EXPECT_TRUE(model.ok()) << model.status();
     EXPECT_TRUE((*model)->Initialize(5).ok());
     return *std::move(model);
   }
+  void ExpectTheSumOfTheTree(Device device, const std::vector<int64_t>& sizes);
 };
 
 void Backward(Model& model, int64_t micro) {
@@ -38,7 +40,7 @@ std::vector<float> TreeOf(Model& model, Interval leaves) {
     model.ZeroGradients();
     const Interval micros = PlanFor(1, 1).MicroBatchesOf(leaves);
     for (int64_t micro = micros.begin; micro < micros.end; ++micro) Backward(model, micro);
-    return Values(model.gradients());
+    return GradientsOf(model);
   }
   const int64_t mid = SplitOf(leaves.begin, leaves.end);
   std::vector<float> sum = TreeOf(model, {leaves.begin, mid});
@@ -60,18 +62,18 @@ std::vector<float> SumOf(Model& model, Communicator& communicator, int64_t zero)
     EXPECT_TRUE((*parallel)->Sum().ok());
   }
   const Interval mine = (*parallel)->updated();
-  const float* const sum = model.gradients().data<float>();
-  return {sum + mine.begin, sum + mine.end};
+  const std::vector<float> sum = GradientsOf(model);
+  return {sum.begin() + mine.begin, sum.begin() + mine.end};
 }
 
-TEST_F(DataParallelTest, TheSumIsThatOfTheTreeForEveryNumberOfRanks) {
-  const std::unique_ptr<Model> model = TinyModel();
+void DataParallelTest::ExpectTheSumOfTheTree(Device device, const std::vector<int64_t>& sizes) {
+  const std::unique_ptr<Model> model = TinyModel(device);
   const std::vector<float> expected = TreeOf(*model, {0, 6});
   EXPECT_TRUE(SumOf(*model, Ranks::Alone()->communicator(), 1) == expected);
   EXPECT_TRUE(TreeOf(*model, {0, 6}) == expected) << "the model's gradients are where they were";
-  for (const int64_t size : {2, 3, 5}) {
+  for (const int64_t size : sizes) {
     ForConnectedRanks(size, [&](Ranks& ranks) {
-      const std::unique_ptr<Model> own = TinyModel();
+      const std::unique_ptr<Model> own = TinyModel(device);
       EXPECT_TRUE(SumOf(*own, ranks.communicator(), 0) == expected) << size << " ranks";
       const Interval mine = PlanFor(size, 1).UpdatedBy(ranks.rank(), own->table().flat_size);
       EXPECT_TRUE(SumOf(*own, ranks.communicator(), 1) ==
@@ -79,6 +81,14 @@ TEST_F(DataParallelTest, TheSumIsThatOfTheTreeForEveryNumberOfRanks) {
           << size << " ranks";
     });
   }
+}
+
+TEST_F(DataParallelTest, TheSumIsThatOfTheTreeForEveryNumberOfRanks) {
+  ExpectTheSumOfTheTree(Device::kCpu, {2, 3, 5});
+}
+TEST_F(DataParallelTest, TheSumOnADeviceIsThatOfTheTree) {
+  if (!Backend::Create(Device::kCuda).ok()) GTEST_SKIP() << "no CUDA device";
+  ExpectTheSumOfTheTree(Device::kCuda, {2, 3});
 }
 
 double Nats(int64_t micro) { return 0.1 * static_cast<double>(micro); }
@@ -113,12 +123,13 @@ TEST_F(DataParallelTest, NumbersAreThoseOfAllRanks) {
 TEST_F(DataParallelTest, TheOddRankIsNamed) {
   for (const int64_t size : {2, 3}) {
     ForConnectedRanks(size, [&](Ranks& ranks) {
-      const std::unique_ptr<Model> model = TinyModel();
+      const std::unique_ptr<Model> model = TinyModel(Device::kCpu, /*V=*/20000);
       const auto parallel =
           DataParallel::Create({.ranks = size, .micro_batches = 4, .leaves = 4}, ranks.communicator(), *model);
       ASSERT_TRUE(parallel.ok()) << parallel.status();
       EXPECT_TRUE((*parallel)->CheckAgreement().ok());
-      if (ranks.rank() == 1) *static_cast<uint32_t*>(model->parameters().ptr) ^= 1;  // one bit
+      const Tensor parameters = model->parameters();
+      if (ranks.rank() == 1) static_cast<uint32_t*>(parameters.ptr)[Count(parameters) - 1] ^= 1;  // one bit
       const absl::Status status = (*parallel)->CheckAgreement();
       EXPECT_EQ(ExitCodeOf(status), 76);
       EXPECT_THAT(std::string(status.message()),

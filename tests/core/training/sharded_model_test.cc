@@ -43,12 +43,14 @@ StepOutcome Step(Model& model, DataParallel& parallel) {
     EXPECT_TRUE(parallel.Done(deal.MicroBatch(i)).ok());
   }
   EXPECT_TRUE(parallel.Sum().ok());
-  outcome.gradients = Values(model.gradients());
+  outcome.gradients = GradientsOf(model);
   return outcome;
 }
 
-std::unique_ptr<Model> ModelOf(const ModelDims& dims, const ParallelPlan& plan, int64_t rank, bool recompute) {
-  RunShape shape = {.B = kB, .T = kT, .training = true, .recompute_block = recompute};
+std::unique_ptr<Model> ModelOf(const ModelDims& dims, const ParallelPlan& plan, int64_t rank, RunShape shape) {
+  shape.B = kB;
+  shape.T = kT;
+  shape.training = true;
   shape.shard = plan.ShardOf(rank, MakeParameterTable(dims).flat_size);
   auto model = Model::Create(dims, shape);
   EXPECT_TRUE(model.ok()) << model.status();
@@ -57,18 +59,22 @@ std::unique_ptr<Model> ModelOf(const ModelDims& dims, const ParallelPlan& plan, 
 
 class ShardedModelTest : public RankThreads {
  protected:
-  void ExpectTheBitsOfOneRank(const ModelDims& dims, bool recompute) {
-    ParallelPlan plan = {.ranks = 1, .micro_batches = kMicroBatches, .leaves = kMicroBatches, .zero = 1};
-    const auto whole = ModelOf(dims, plan, 0, recompute);
+  struct Case {
+    int64_t ranks, zero;
+  };
+  void ExpectTheBitsOfOneRank(const ModelDims& dims, const RunShape& shape, DType wire, const std::vector<Case>& cases) {
+    ParallelPlan plan = {
+        .ranks = 1, .micro_batches = kMicroBatches, .leaves = kMicroBatches, .zero = 1, .wire = wire};
+    const auto whole = ModelOf(dims, plan, 0, shape);
     const auto communicator = SingleCommunicator();
     const auto alone = DataParallel::Create(plan, *communicator, *whole);
     ASSERT_TRUE(alone.ok()) << alone.status();
     const StepOutcome expected = Step(*whole, **alone);
-    for (const auto& [ranks, zero] : {std::pair(2, 2), std::pair(3, 3), std::pair(2, 3), std::pair(6, 2)}) {
+    for (const auto& [ranks, zero] : cases) {
       plan.ranks = ranks;
       plan.zero = zero;
       ForConnectedRanks(ranks, [&, plan](Ranks& place) {
-        const auto model = ModelOf(dims, plan, place.rank(), recompute);
+        const auto model = ModelOf(dims, plan, place.rank(), shape);
         const auto parallel = DataParallel::Create(plan, place.communicator(), *model);
         ASSERT_TRUE(parallel.ok()) << parallel.status();
         const StepOutcome found = Step(*model, **parallel);
@@ -82,13 +88,23 @@ class ShardedModelTest : public RankThreads {
       });
     }
   }
+  void OnCpu(const ModelDims& dims, const RunShape& shape) {
+    ExpectTheBitsOfOneRank(dims, shape, DType::kF32, {{2, 2}, {3, 3}, {2, 3}, {6, 2}});
+  }
 };
 
-TEST_F(ShardedModelTest, LlamaHasTheBitsOfOneRank) { ExpectTheBitsOfOneRank(Dims(Architecture::kLlama, true), false); }
+TEST_F(ShardedModelTest, LlamaHasTheBitsOfOneRank) { OnCpu(Dims(Architecture::kLlama, true), {}); }
 TEST_F(ShardedModelTest, UntiedAndRecomputedHasTheBitsOfOneRank) {
-  ExpectTheBitsOfOneRank(Dims(Architecture::kLlama, false), true);
+  OnCpu(Dims(Architecture::kLlama, false), {.recompute_block = true});
 }
-TEST_F(ShardedModelTest, Gpt2HasTheBitsOfOneRank) { ExpectTheBitsOfOneRank(Dims(Architecture::kGpt2, true), false); }
+TEST_F(ShardedModelTest, Gpt2HasTheBitsOfOneRank) { OnCpu(Dims(Architecture::kGpt2, true), {}); }
+
+TEST_F(ShardedModelTest, ADeviceHasTheBitsOfOneRank) {
+  if (!Backend::Create(Device::kCuda).ok()) GTEST_SKIP() << "no CUDA device";
+  const ModelDims dims = Dims(Architecture::kLlama, true);
+  ExpectTheBitsOfOneRank(dims, {.device = Device::kCuda, .dtype = DType::kBf16}, DType::kF32, {{2, 2}, {3, 3}});
+  ExpectTheBitsOfOneRank(dims, {.device = Device::kCuda}, DType::kBf16, {{2, 3}});
+}
 
 class PlannedMemory : public RankThreads {
  protected:
