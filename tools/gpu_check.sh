@@ -9,6 +9,7 @@
 #   ops           every op against the reference at odd shapes, and against the CPU's at real ones
 #   sanitizer     compute-sanitizer memcheck and racecheck over the tests of the ops
 #   curve         200 steps of training, its loss beside the CPU's
+#   ranks         two ranks on one GPU by NCCL, in each ZeRO stage: the weights of one rank
 #   kernels       each op's speed as a share of a copy and of a product of the same run, products of fp8 beside bf16's
 #   steps         whole steps of 524,288 tokens: GPT-2 124M, Qwen2.5 0.5B and 1.5B, the latter in fp8 too
 #   pytorch       a compiled PyTorch step of the same shapes
@@ -21,12 +22,13 @@
 #   --rehearse      on a machine without a GPU, with programs of an emulator build: small, no speeds; parts that need a GPU
 #                   say so and are skipped
 #   INGOT_CUBLASLT  the libcublasLt to use; default: that of python3's nvidia-cublas, else what ingot finds
+#   INGOT_NCCL      the libnccl to use; default: that of python3's nvidia-nccl, else what ingot finds
 #   TORCH_PYTHON    a python3 that has torch (default: python3)
 # shellcheck disable=SC2317,SC2086  # parts are called by name; what stands without quotes is a number
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
-PARTS=(environment conformance ops sanitizer curve kernels steps pytorch)
+PARTS=(environment conformance ops sanitizer curve ranks kernels steps pytorch)
 PROGRAMS=build/portable/carry
 RESULTS=build/gpu_check
 TORCH_PYTHON=${TORCH_PYTHON:-python3}
@@ -125,21 +127,65 @@ train() {
   cp "$work/$device/metrics.jsonl" "$RESULTS/curve_$device.jsonl"
 }
 
-part_curve() {
-  local steps=200 bytes=4000000 smaller=()
-  if $rehearse; then
-    steps=3 bytes=200000
-    smaller=(--set data.sequence_length=32 --set training.micro_batch=1 --set training.tokens_per_step=32
-      --set model.layers=1 --set model.channels=64 --set model.heads=1 --set model.feed_forward=64)
-  fi
-  work=$RESULTS/curve
+# A model for the emulator.
+smaller=(--set data.sequence_length=32 --set training.micro_batch=1 --set training.tokens_per_step=32
+  --set model.layers=1 --set model.channels=64 --set model.heads=1 --set model.feed_forward=64)
+$rehearse || smaller=()
+
+# tokens FOLDER BYTES: of the sample corpus, in FOLDER/data.
+tokens() {
+  work=$1
   rm -rf "$work"
   mkdir -p "$work"
-  "$INGOT" sample-corpus --output "$work/corpus.txt" --bytes $bytes --seed 1 >/dev/null &&
+  "$INGOT" sample-corpus --output "$work/corpus.txt" --bytes "$2" --seed 1 >/dev/null &&
     "$INGOT" tokenizer train --input "$work/corpus.txt" --vocab-size 512 --output "$work/tokenizer" >/dev/null &&
-    "$INGOT" data build --input "$work/corpus.txt" --tokenizer "$work/tokenizer" --output "$work/data" >/dev/null &&
-    train cuda $steps "${smaller[@]}" && train cpu $steps "${smaller[@]}" || return
+    "$INGOT" data build --input "$work/corpus.txt" --tokenizer "$work/tokenizer" --output "$work/data" >/dev/null
+}
+
+part_curve() {
+  local steps=200 bytes=4000000
+  if $rehearse; then steps=3 bytes=200000; fi
+  tokens "$RESULTS/curve" $bytes && train cuda $steps "${smaller[@]}" && train cpu $steps "${smaller[@]}" || return
   python3 tools/gpu_report.py curve "$RESULTS"
+}
+
+# weights RANKS ZERO SETTING...: what that many ranks have trained in 4 steps of 4 micro-batches, as checksums.
+weights() {
+  local ranks=$1 zero=$2 run=$work/ranks_$1_zero_$2 rank pids=() status=0
+  shift 2
+  for ((rank = 0; rank < ranks; rank++)); do
+    # Ranks that share a GPU are refused by NCCL, unless they seem to be of several hosts.
+    NCCL_HOSTID=host-$rank CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0} \
+      INGOT_RANK=$rank INGOT_LOCAL_RANK=$rank INGOT_WORLD_SIZE=$ranks INGOT_LOCAL_SIZE=$ranks \
+      "$INGOT" train --config configs/tiny_sample.textproto --device cuda --output "$run" \
+      --set data.path="$work/data" --set training.steps=4 --set validation.every=0 --set parallel.zero="$zero" "$@" \
+      >"$run.$rank.log" 2>&1 &
+    pids+=($!)
+  done
+  for rank in "${!pids[@]}"; do
+    wait "${pids[rank]}" && continue
+    status=1
+    tail -n 5 "$run.$rank.log" >&2
+  done
+  if [ "$ranks" -gt 1 ] && ! $rehearse && ! grep -q '^data plane: NCCL' "$run.0.log"; then
+    echo "not by NCCL: $(grep '^data plane' "$run.0.log")" >&2
+    status=1
+  fi
+  (cd "$run"/checkpoints/*4 && sha256sum ./*.safetensors) && return $status
+}
+
+part_ranks() {
+  local micro_batches=(--set training.micro_batch=1 --set training.tokens_per_step=1024) zero status=0 alone found
+  if $rehearse; then micro_batches=(--set training.tokens_per_step=128); fi
+  tokens "$RESULTS/ranks" 200000 || return
+  alone=$(weights 1 1 "${smaller[@]}" "${micro_batches[@]}") || return
+  echo "$alone"
+  for zero in 0 1 2 3; do
+    found=$(weights 2 $zero "${smaller[@]}" "${micro_batches[@]}") && [ "$found" = "$alone" ] && continue
+    echo "zero $zero: $found"
+    status=1
+  done
+  return $status
 }
 
 part_kernels() {
@@ -193,15 +239,17 @@ part_pytorch() {
   return $status
 }
 
-# python3's nvidia-cublas lies where no loader looks.
+# python3's nvidia-cublas and nvidia-nccl lie where no loader looks. $1: a library's name.
+of_python() {
+  "$TORCH_PYTHON" -c 'import glob, nvidia, sys
+for folder in nvidia.__path__:
+    print(*glob.glob(folder + "/**/" + sys.argv[1], recursive=True), sep="\n")' "$1" 2>/dev/null | grep . | head -n 1
+}
 if [ -z "${INGOT_CUBLASLT:-}" ]; then
   major=$("$INGOT" info --json | sed -n 's/.*CUDA runtime \([0-9]*\).*/\1/p')
-  found=$("$TORCH_PYTHON" -c 'import glob, nvidia, sys
-for folder in nvidia.__path__:
-    print(*glob.glob(folder + "/**/libcublasLt.so." + sys.argv[1], recursive=True), sep="\n")' "$major" 2>/dev/null |
-    grep . | head -n 1)
-  if [ -n "$found" ]; then export INGOT_CUBLASLT=$found; fi
+  if found=$(of_python "libcublasLt.so.$major"); then export INGOT_CUBLASLT=$found; fi
 fi
+if [ -z "${INGOT_NCCL:-}" ] && found=$(of_python libnccl.so.2); then export INGOT_NCCL=$found; fi
 
 failed=0
 for part in "${wanted[@]}"; do

@@ -13,7 +13,7 @@ PROGRAMS = {"ingot": "ingot", "kernels_test": "tests/kernels/kernels_test",
             "conformance_test": "tests/kernels/emulator/emulator_test",
             "record_goldens": "tests/kernels/emulator/record_goldens"}
 SKIPPED = {"environment", "sanitizer", "kernels", "pytorch"}
-PASSED = {"conformance", "ops", "curve", "steps"}
+PASSED = {"conformance", "ops", "curve", "ranks", "steps"}
 
 
 def programs(bench):

@@ -8,6 +8,7 @@
 #include "tests/core/model/test_models.h"
 #include "tests/core/training/rank_threads.h"
 #include "tests/core/training/tiny_run.h"
+#include "tests/kernels/schedules.h"
 
 namespace ingot {
 namespace {
@@ -102,8 +103,10 @@ TEST_F(ShardedModelTest, Gpt2HasTheBitsOfOneRank) { OnCpu(Dims(Architecture::kGp
 TEST_F(ShardedModelTest, ADeviceHasTheBitsOfOneRank) {
   if (!Backend::Create(Device::kCuda).ok()) GTEST_SKIP() << "no CUDA device";
   const ModelDims dims = Dims(Architecture::kLlama, true);
-  ExpectTheBitsOfOneRank(dims, {.device = Device::kCuda, .dtype = DType::kBf16}, DType::kF32, {{2, 2}, {3, 3}});
-  ExpectTheBitsOfOneRank(dims, {.device = Device::kCuda}, DType::kBf16, {{2, 3}});
+  ForEachSchedule([&] {
+    ExpectTheBitsOfOneRank(dims, {.device = Device::kCuda, .dtype = DType::kBf16}, DType::kF32, {{2, 2}, {3, 3}});
+    ExpectTheBitsOfOneRank(dims, {.device = Device::kCuda}, DType::kBf16, {{2, 3}});
+  });
 }
 
 class PlannedMemory : public RankThreads {
