@@ -59,7 +59,8 @@ absl::Status Communicator::Exchange(absl::Span<const Transfer> sends, absl::Span
   for (size_t i = 0; i < from.size(); ++i) {
     INGOT_CHECK(from[i].bytes == to[i].bytes, "a message to oneself of another size");
     if (from[i].data == to[i].data) continue;
-    ctx.Run(Copy{.x = Tensor(from[i].data, DType::kU8, {from[i].bytes}), .y = Tensor(to[i].data, DType::kU8, {to[i].bytes})});
+    ctx.Run(Copy{.x = Tensor(from[i].data, DType::kU8, {from[i].bytes}),
+                 .y = Tensor(to[i].data, DType::kU8, {to[i].bytes})});
   }
   const std::vector<Transfer> out = Without(sends, rank_), in = Without(receives, rank_);
   if (observer_) observer_(exchanges_, BytesOf(out) + BytesOf(in), FlightState::kEntered);

@@ -82,7 +82,8 @@ struct TreeReduceScatter {
   int64_t SlotElements(int64_t rank) const;
   // `nodes` are this rank's maximal nodes, whole buffers; `slots` has SlotElements(). The sum is written to this rank's
   // shard of `out`, which may be the buffer of a node. All memory is of the device of `ctx`.
-  absl::Status Run(Communicator& communicator, Context& ctx, const std::vector<NodeValues>& nodes, float* slots, float* out) const;
+  absl::Status Run(Communicator& communicator, Context& ctx, const std::vector<NodeValues>& nodes, float* slots,
+                   float* out) const;
 };
 
 // The sum of all leaves over `count` elements, to `out`: values[r][i] is the i-th of rank r's maximal nodes, of which

@@ -25,7 +25,7 @@ using Milliseconds = std::chrono::milliseconds;
 constexpr Milliseconds kVerdictWait{500};  // an error here is mostly the echo of a death that rank 0 is about to name
 constexpr Milliseconds kStart{120000};     // for all ranks to connect
 constexpr Milliseconds kEnd{5000};         // for NCCL's own threads to end: known to hang at times
-constexpr Milliseconds kImpatience{2};            // an exchange that takes no longer is not slept over
+constexpr Milliseconds kImpatience{2};     // an exchange that takes no longer is not slept over
 constexpr std::chrono::microseconds kPoll{20};
 constexpr char kIdKey[] = "nccl/id";
 
@@ -75,11 +75,7 @@ class StagingBuffer {
 class NcclRanks : public Communicator {
  public:
   NcclRanks(const Nccl& nccl, ControlPlane& control, Milliseconds limit)
-      : Communicator(control.rank(), control.size()),
-        nccl_(nccl),
-        control_(control),
-        limit_(limit),
-        staging_(nccl) {}
+      : Communicator(control.rank(), control.size()), nccl_(nccl), control_(control), limit_(limit), staging_(nccl) {}
   ~NcclRanks() override;
 
   absl::Status Start() {
@@ -241,9 +237,9 @@ absl::Status NcclRanks::Post(absl::Span<const Transfer> sends, absl::Span<const 
   auto* const queue = static_cast<cudaStream_t>(stream);
   INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.GroupStart(), "a group of messages", comm_));
   for (const Transfer& send : sends) {
-    INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.Send(send.data, static_cast<size_t>(send.bytes), ncclInt8,
-                                                 static_cast<int>(send.peer), comm_, queue),
-                                      absl::StrCat("sending to rank ", send.peer), comm_));
+    INGOT_RETURN_IF_ERROR(nccl_.Check(
+        nccl_.Send(send.data, static_cast<size_t>(send.bytes), ncclInt8, static_cast<int>(send.peer), comm_, queue),
+        absl::StrCat("sending to rank ", send.peer), comm_));
   }
   for (const Transfer& receive : receives) {
     INGOT_RETURN_IF_ERROR(nccl_.Check(nccl_.Recv(receive.data, static_cast<size_t>(receive.bytes), ncclInt8,

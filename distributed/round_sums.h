@@ -42,7 +42,7 @@ class RoundSums {
 
 // Runs the steps over `count` elements: leaves[i] is the i-th of the round, buffers[k] the k-th, on the
 // device of `ctx`.
-void RunSteps(Context& ctx, const std::vector<SumStep>& steps, const std::vector<float*>& leaves, const std::vector<float*>& buffers,
-              int64_t count);
+void RunSteps(Context& ctx, const std::vector<SumStep>& steps, const std::vector<float*>& leaves,
+              const std::vector<float*>& buffers, int64_t count);
 
 }  // namespace ingot

@@ -66,7 +66,7 @@ class ShardedModel : public GradientSums {
   std::optional<ExchangeMemory> memory_;
   std::optional<Arena> sum_memory_;  // sums that wait
   std::vector<float*> sum_buffers_;  // of this rank's shard; the first is the model's gradients
-  Slot slots_[3];  // even layers, odd layers, outside
+  Slot slots_[3];                    // even layers, odd layers, outside
   int64_t round_ = 0;
   absl::Status status_;
   std::unique_ptr<ExchangeThread> thread_;  // last: its jobs use all of the above

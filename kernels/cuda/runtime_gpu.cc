@@ -129,7 +129,8 @@ void* RecordEvent(void* stream) {
 
 void WaitForEvent(void* stream, void* event) {
   if (event == nullptr) return;  // that it could not be made has been kept
-  KeepFailure(FromCuda(cudaStreamWaitEvent(AsStream(stream), static_cast<cudaEvent_t>(event), 0), "waiting for an event"));
+  KeepFailure(
+      FromCuda(cudaStreamWaitEvent(AsStream(stream), static_cast<cudaEvent_t>(event), 0), "waiting for an event"));
 }
 
 void DestroyEvent(void* event) {

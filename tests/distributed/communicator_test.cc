@@ -182,7 +182,8 @@ void ExpectPartsAtTheirOwner(Communicator& communicator, Context& ctx) {
       for (size_t buffer = 0; peer != static_cast<size_t>(rank) && buffer < at[peer].size(); ++buffer) {
         const float* const seen = received.Seen().data() + (at[peer][buffer] - received.data());
         for (int64_t i = 0; i < mine.size(); ++i) {
-          ASSERT_EQ(seen[i], PartValue(static_cast<int64_t>(peer), buffer, mine.begin + i, exchange.buffers[peer][buffer]))
+          ASSERT_EQ(seen[i],
+                    PartValue(static_cast<int64_t>(peer), buffer, mine.begin + i, exchange.buffers[peer][buffer]))
               << peer << " " << buffer << " " << mine.begin + i;
         }
       }
@@ -276,9 +277,8 @@ TEST(ExchangeStaged, EachRoundMovesAChunkOfEachMessage) {
   EXPECT_TRUE(is(sent[2], {{1, buffer + 200, 50}}));
   EXPECT_TRUE(sent[3].empty());
   EXPECT_TRUE(is(received[3], {{2, buffer + 800, 1}}));
-  const absl::Status failed = ExchangeStaged(sends, receives, 100, [](const StagedRound&) {
-    return absl::UnavailableError("no");
-  });
+  const absl::Status failed =
+      ExchangeStaged(sends, receives, 100, [](const StagedRound&) { return absl::UnavailableError("no"); });
   EXPECT_EQ(failed, absl::UnavailableError("no"));
 }
 

@@ -264,6 +264,17 @@ def the_cost_of_ranks_is_measured(bench):
 
 
 @check
+def the_cost_of_ranks_on_a_device_is_measured(bench):
+    config = bench.config(RANKS_CONFIG)
+    small = ["model.layers=1", "model.channels=64", "model.heads=1", "training.tokens_per_step=64", "data.sequence_length=16"]
+    done = bench.run("launch", "--nproc", 2, "--", "bench", "ranks", "--config", config, "--device", "cuda", "--mebibytes", 1,
+                     "--repeat", 1, "--json", *[part for setting in small for part in ("--set", setting)])
+    figures = json.loads(done.stdout)
+    require((figures["device"], figures["data_plane"]) == ("emulator", "Gloo"), done.stdout)
+    require("ours_to_gloo" not in figures["exchanges"][0] and figures["save_stall_seconds"] > 0, done.stdout)
+
+
+@check
 def an_error_of_all_ranks_is_told(bench):
     done = bench.run(*command(bench, bench.work / "run", "no.such=1", ranks=2), status=1)
     require("no.such" in done.stderr, done.stderr[-300:])

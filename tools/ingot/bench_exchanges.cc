@@ -13,6 +13,7 @@
 #include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "distributed/communicator.h"
+#include "kernels/fill.h"
 
 namespace ingot {
 namespace {
@@ -49,10 +51,10 @@ class PlainGloo {
     return plain;
   }
 
-  absl::Status AllReduce(std::vector<float>& values) {
+  absl::Status AllReduce(const Tensor& values) {
     try {
       gloo::AllreduceOptions options(context_);
-      options.setOutput(values.data(), values.size());
+      options.setOutput(values.data<float>(), static_cast<size_t>(Count(values)));
       options.setAlgorithm(gloo::AllreduceOptions::Algorithm::RING);
       options.setReduceFunction(static_cast<void (*)(void*, const void*, const void*, size_t)>(&gloo::sum<float>));
       gloo::allreduce(options);
@@ -83,9 +85,9 @@ double Median(std::vector<double> values) {
   return values.empty() ? 0 : values[values.size() / 2];
 }
 
-absl::StatusOr<nlohmann::ordered_json> BenchExchange(Ranks& ranks, int64_t mebibytes, int64_t repeat) {
+absl::StatusOr<nlohmann::ordered_json> BenchExchange(Ranks& ranks, const Backend& backend, int64_t mebibytes,
+                                                     int64_t repeat) {
   const int64_t count = mebibytes << 18, W = ranks.size(), own = ranks.rank();
-  INGOT_ASSIGN_OR_RETURN(PlainGloo plain, PlainGloo::Create(ranks));
   TreeReduceScatter reduce = {.leaves = W, .leaf_parts = {}, .shards = {}};
   std::vector<Interval> bytes;
   for (int64_t rank = 0; rank < W; ++rank) {
@@ -93,27 +95,41 @@ absl::StatusOr<nlohmann::ordered_json> BenchExchange(Ranks& ranks, int64_t mebib
     reduce.shards.push_back(PartOf(count, rank, W));
     bytes.push_back({4 * reduce.shards.back().begin, 4 * reduce.shards.back().end});
   }
-  std::vector<float> values(count), slots(reduce.SlotElements(own));
+  const int64_t slots = reduce.SlotElements(own);
+  INGOT_ASSIGN_OR_RETURN(Arena arena, backend.CreateArena("exchanges", Arena::Aligned(4 * count) + 4 * slots));
+  const Tensor values = arena.Take("values", DType::kF32, {count});
+  float* const from_others = arena.Take("slots", DType::kF32, {slots}).data<float>();
+  const bool beside_gloo = backend.device() == Device::kCpu;
+  std::optional<PlainGloo> plain;
+  if (beside_gloo) {
+    INGOT_ASSIGN_OR_RETURN(plain, PlainGloo::Create(ranks));
+  }
   Communicator& communicator = ranks.communicator();
-  Context ctx;
+  Context ctx = backend.MakeContext();
   std::vector<double> reduced, gathered, gloo;
   for (int64_t i = 0; i <= repeat; ++i) {
-    std::fill(values.begin(), values.end(), 1.0f);
+    ctx.Run(Fill{.y = values, .value = 1});
+    INGOT_RETURN_IF_ERROR(backend.Wait());
     INGOT_RETURN_IF_ERROR(Time(communicator, reduced, [&] {
-      return reduce.Run(communicator, ctx, {{{own, own + 1}, values.data()}}, slots.data(), values.data());
+      float* const sum = values.data<float>();
+      const absl::Status done = reduce.Run(communicator, ctx, {{{own, own + 1}, sum}}, from_others, sum);
+      return done.ok() ? backend.Wait() : done;
     }));
-    INGOT_RETURN_IF_ERROR(Time(communicator, gathered, [&] { return communicator.AllGather(values.data(), bytes); }));
-    INGOT_RETURN_IF_ERROR(Time(communicator, gloo, [&] { return plain.AllReduce(values); }));
+    INGOT_RETURN_IF_ERROR(Time(communicator, gathered, [&] { return communicator.AllGather(values.ptr, bytes, ctx); }));
+    if (beside_gloo) INGOT_RETURN_IF_ERROR(Time(communicator, gloo, [&] { return plain->AllReduce(values); }));
     if (i == 0) reduced.clear(), gathered.clear(), gloo.clear();  // the first warms up
   }
   const double sent = 4.0 * static_cast<double>(count) * static_cast<double>(W - 1) / static_cast<double>(W);
-  return nlohmann::ordered_json{{"mebibytes", mebibytes},
-                                {"reduce_scatter_seconds", Median(reduced)},
-                                {"reduce_scatter_gigabytes_per_second", sent / Median(reduced) / 1e9},
-                                {"all_gather_seconds", Median(gathered)},
-                                {"all_gather_gigabytes_per_second", sent / Median(gathered) / 1e9},
-                                {"gloo_ring_all_reduce_seconds", Median(gloo)},
-                                {"ours_to_gloo", (Median(reduced) + Median(gathered)) / Median(gloo)}};
+  nlohmann::ordered_json figures = {{"mebibytes", mebibytes},
+                                    {"reduce_scatter_seconds", Median(reduced)},
+                                    {"reduce_scatter_gigabytes_per_second", sent / Median(reduced) / 1e9},
+                                    {"all_gather_seconds", Median(gathered)},
+                                    {"all_gather_gigabytes_per_second", sent / Median(gathered) / 1e9}};
+  if (beside_gloo) {
+    figures["gloo_ring_all_reduce_seconds"] = Median(gloo);
+    figures["ours_to_gloo"] = (Median(reduced) + Median(gathered)) / Median(gloo);
+  }
+  return figures;
 }
 
 }  // namespace ingot

@@ -23,9 +23,11 @@
 #include "core/training/optimizer.h"
 #include "core/training/trainer.h"
 #include "distributed/ranks.h"
+#include "kernels/cuda/runtime.h"
 #include "tools/ingot/bench.h"
 #include "tools/ingot/bench_exchanges.h"
 #include "tools/ingot/command.h"
+#include "tools/ingot/device.h"
 #include "tools/ingot/random_batch.h"
 
 namespace ingot {
@@ -39,6 +41,7 @@ struct RanksFlags {
   std::vector<std::string> settings;
   std::vector<int64_t> mebibytes = {1, 4, 16, 64};
   int64_t repeat = 9;
+  std::string device;
   bool json = false;
 };
 
@@ -52,12 +55,12 @@ struct Contender {
   std::vector<double> seconds, waited;  // of each step; in its exchanges
 };
 
-absl::StatusOr<Contender> MakeContender(Ranks& ranks, RunConfig config, bool reproducible) {
+absl::StatusOr<Contender> MakeContender(Ranks& ranks, RunConfig config, Device device, bool reproducible) {
   Contender made;
   config.mutable_parallel()->set_reproducible(reproducible);
   INGOT_ASSIGN_OR_RETURN(const ParallelPlan plan, ParallelPlan::Of(config, ranks.size()));
   const ModelDims dims = DimsOf(config);
-  RunShape shape = ShapeOf(config);
+  RunShape shape = ShapeOf(config, device);
   shape.shard = plan.ShardOf(ranks.rank(), MakeParameterTable(dims).flat_size);
   INGOT_ASSIGN_OR_RETURN(made.model, Model::Create(dims, shape));
   INGOT_RETURN_IF_ERROR(made.model->Initialize(config.training().seed()));
@@ -98,6 +101,7 @@ absl::Status Step(Ranks& ranks, Contender& in, int64_t step) {
   INGOT_ASSIGN_OR_RETURN(const StepNumbers all, in.parallel->Gather(mine));
   waited += SecondsSince(exchange);
   in.optimizer->Apply(step, 1e-4, 1.0 / static_cast<double>(all.targets));
+  INGOT_RETURN_IF_ERROR(in.model->backend()->Wait());
   exchange = Clock::now();
   INGOT_RETURN_IF_ERROR(in.parallel->ShareParameters());
   in.waited.push_back(waited + SecondsSince(exchange));
@@ -156,12 +160,12 @@ absl::StatusOr<std::vector<double>> SaveStalls(Ranks& ranks, Contender& in, cons
   return stalls;
 }
 
-absl::StatusOr<nlohmann::ordered_json> BenchSteps(Ranks& ranks, const RanksFlags& flags) {
-  INGOT_ASSIGN_OR_RETURN(RunConfig config, LoadConfig(flags.config, flags.settings, /*needs_data=*/false));
+absl::StatusOr<nlohmann::ordered_json> BenchSteps(Ranks& ranks, Device device, const RanksFlags& flags) {
+  INGOT_ASSIGN_OR_RETURN(RunConfig config, LoadConfig(flags.config, flags.settings, /*needs_data=*/false, device));
   constexpr int64_t kVocabulary = 1024;  // of presets that leave it to the dataset
   if (config.model().vocabulary() == 0) config.mutable_model()->set_vocabulary(kVocabulary);
-  INGOT_ASSIGN_OR_RETURN(Contender reproducible, MakeContender(ranks, config, true));
-  INGOT_ASSIGN_OR_RETURN(Contender fast, MakeContender(ranks, config, false));
+  INGOT_ASSIGN_OR_RETURN(Contender reproducible, MakeContender(ranks, config, device, true));
+  INGOT_ASSIGN_OR_RETURN(Contender fast, MakeContender(ranks, config, device, false));
   std::vector<double> ratios, waiting;
   for (int64_t i = 0; i <= flags.repeat; ++i) {
     // Taking turns in who goes first.
@@ -204,13 +208,19 @@ absl::Status BenchRanks(const RanksFlags& flags) {
   if (ranks->size() < 2) {
     return absl::FailedPreconditionError("expected several ranks, found one: ingot launch --nproc 2 -- bench ranks …");
   }
-  INGOT_RETURN_IF_ERROR(ranks->Connect(Device::kCpu));
-  nlohmann::ordered_json figures = {{"ranks", ranks->size()}, {"exchanges", nlohmann::ordered_json::array()}};
+  cuda::SetLocalRank(static_cast<int>(ranks->launch().local_rank));
+  INGOT_ASSIGN_OR_RETURN(const std::shared_ptr<const Backend> backend, Backend::Create(DeviceOf(flags.device)));
+  INGOT_RETURN_IF_ERROR(ranks->Connect(backend->device()));
+  nlohmann::ordered_json figures = {{"ranks", ranks->size()},
+                                    {"device", backend->name()},
+                                    {"data_plane", ranks->data_plane()},
+                                    {"exchanges", nlohmann::ordered_json::array()}};
   for (const int64_t mebibytes : flags.mebibytes) {
-    INGOT_ASSIGN_OR_RETURN(const nlohmann::ordered_json exchange, BenchExchange(*ranks, mebibytes, flags.repeat));
+    INGOT_ASSIGN_OR_RETURN(const nlohmann::ordered_json exchange,
+                           BenchExchange(*ranks, *backend, mebibytes, flags.repeat));
     figures["exchanges"].push_back(exchange);
   }
-  INGOT_ASSIGN_OR_RETURN(const nlohmann::ordered_json steps, BenchSteps(*ranks, flags));
+  INGOT_ASSIGN_OR_RETURN(const nlohmann::ordered_json steps, BenchSteps(*ranks, backend->device(), flags));
   figures.update(steps);
   INGOT_RETURN_IF_ERROR(ranks->communicator().Barrier());
   if (!ranks->first()) return absl::OkStatus();
@@ -227,11 +237,12 @@ absl::Status BenchRanks(const RanksFlags& flags) {
 void AddBenchRanks(CLI::App& bench) {
   CLI::App* command = bench.add_subcommand("ranks", "Exchanges, steps and saves of several ranks (by ingot launch)");
   auto flags = std::make_shared<RanksFlags>();
-  command->add_option("--config,--preset", flags->config, "RunConfig in text format; its steps are measured on the CPU")
+  command->add_option("--config,--preset", flags->config, "RunConfig in text format; its steps are measured")
       ->required();
   command->add_option("--set", flags->settings, "path.to.field=value; may be repeated")
       ->take_all()
       ->allow_extra_args(false);
+  AddDeviceOption(*command, flags->device);
   command->add_option("--mebibytes", flags->mebibytes, "Buffers of the exchanges")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();

@@ -6,10 +6,10 @@
 
 #include "core/base/status_macros.h"
 #include "core/training/matmul_peak.h"
+#include "kernels/copy.h"
 #include "kernels/cpu/roof.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/stream_timer.h"
-#include "kernels/copy.h"
 #include "kernels/fill.h"
 
 namespace ingot {

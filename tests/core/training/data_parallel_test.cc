@@ -84,9 +84,7 @@ void DataParallelTest::ExpectTheSumOfTheTree(Device device, const std::vector<in
   }
 }
 
-TEST_F(DataParallelTest, TheSumIsThatOfTheTreeForEveryNumberOfRanks) {
-  ExpectTheSumOfTheTree(Device::kCpu, {2, 3, 5});
-}
+TEST_F(DataParallelTest, TheSumIsThatOfTheTreeForEveryNumberOfRanks) { ExpectTheSumOfTheTree(Device::kCpu, {2, 3, 5}); }
 TEST_F(DataParallelTest, TheSumOnADeviceIsThatOfTheTree) {
   if (!Backend::Create(Device::kCuda).ok()) GTEST_SKIP() << "no CUDA device";
   ForEachSchedule([&] { ExpectTheSumOfTheTree(Device::kCuda, {2, 3}); });

@@ -63,9 +63,9 @@ class ShardedModelTest : public RankThreads {
   struct Case {
     int64_t ranks, zero;
   };
-  void ExpectTheBitsOfOneRank(const ModelDims& dims, const RunShape& shape, DType wire, const std::vector<Case>& cases) {
-    ParallelPlan plan = {
-        .ranks = 1, .micro_batches = kMicroBatches, .leaves = kMicroBatches, .zero = 1, .wire = wire};
+  void ExpectTheBitsOfOneRank(const ModelDims& dims, const RunShape& shape, DType wire,
+                              const std::vector<Case>& cases) {
+    ParallelPlan plan = {.ranks = 1, .micro_batches = kMicroBatches, .leaves = kMicroBatches, .zero = 1, .wire = wire};
     const auto whole = ModelOf(dims, plan, 0, shape);
     const auto communicator = SingleCommunicator();
     const auto alone = DataParallel::Create(plan, *communicator, *whole);
