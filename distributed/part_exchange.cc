@@ -7,6 +7,7 @@
 #include "kernels/cast.h"
 
 namespace ingot {
+
 int64_t PartExchange::OwnedBy(int64_t rank) const {
   int64_t elements = 0;
   for (const Interval& part : parts[rank]) elements += part.size();
