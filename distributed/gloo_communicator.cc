@@ -8,9 +8,11 @@
 #include <csignal>
 #include <exception>
 #include <map>
+#include <optional>
 #include <stdexcept>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/arena.h"
 #include "core/base/status_macros.h"
 #include "distributed/communicator.h"
 #include "distributed/sha256.h"
@@ -56,28 +58,6 @@ class ControlStore : public gloo::rendezvous::Store {
   absl::Status status_;
 };
 
-// Page-locked memory of the host, grown to need. What it held is lost.
-class PinnedMemory {
- public:
-  absl::Status Reserve(int64_t bytes) {
-    if (bytes <= bytes_) return absl::OkStatus();
-    memory_.reset();
-    bytes_ = 0;
-    INGOT_ASSIGN_OR_RETURN(void* const memory, cuda::AllocatePinned("messages between ranks", bytes));
-    memory_.reset(memory);
-    bytes_ = bytes;
-    return absl::OkStatus();
-  }
-  void* data() const { return memory_.get(); }
-
- private:
-  struct Release {
-    void operator()(void* memory) const { cuda::FreePinned(memory); }
-  };
-  std::unique_ptr<void, Release> memory_;
-  int64_t bytes_ = 0;
-};
-
 class Gloo : public Communicator {
  public:
   Gloo(ControlPlane& control, Milliseconds limit)
@@ -92,6 +72,7 @@ class Gloo : public Communicator {
  private:
   absl::Status Move(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives);
   void Post(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives);
+  absl::StatusOr<void*> Staging(int64_t bytes);
   absl::Status Staged(const StagedRound& round, void* stream);
   absl::Status Authenticate();
   absl::Status Explained(const std::string& what);
@@ -100,18 +81,16 @@ class Gloo : public Communicator {
   const Milliseconds limit_;
   std::shared_ptr<gloo::rendezvous::Context> context_;
   std::map<int64_t, uint64_t> sent_, received_;  // messages of this exchange so far, by peer
-  PinnedMemory staging_;
+  std::optional<Arena> staging_;                 // page-locked, for messages of a device
   absl::Status broken_;
 };
 
 // What Gloo says names a port, not a rank. The control plane knows better, a moment later.
 absl::Status Gloo::Explained(const std::string& what) {
   const std::optional<Verdict> verdict = control_.WaitForVerdict(kVerdictWait);
-  broken_ = verdict.has_value()
-                ? StatusOf(*verdict)
-                : WithExitCode(absl::UnavailableError(absl::StrCat("the exchange between ranks failed: ", what)),
-                               ExitCode::kPeer);
-  return broken_;
+  if (verdict.has_value()) return StatusOf(*verdict);
+  return WithExitCode(absl::UnavailableError(absl::StrCat("the exchange between ranks failed: ", what)),
+                      ExitCode::kPeer);
 }
 
 absl::Status Gloo::Connect() {
@@ -159,24 +138,36 @@ absl::Status Gloo::ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Sp
   if (!broken_.ok()) return broken_;
   sent_.clear();
   received_.clear();
-  if (where.device() == Device::kCpu) return Move(sends, receives);
-  return ExchangeStaged(sends, receives, StagedChunk(size()),
-                        [&](const StagedRound& round) { return Staged(round, where.stream()); });
+  const auto staged = [&](const StagedRound& round) { return Staged(round, where.stream()); };
+  broken_ = where.device() == Device::kCpu ? Move(sends, receives)
+                                           : ExchangeStaged(sends, receives, StagedChunk(size()), staged);
+  return broken_;
+}
+
+// Grown to need; what was there is lost.
+absl::StatusOr<void*> Gloo::Staging(int64_t bytes) {
+  constexpr char kName[] = "messages between ranks";
+  if (!staging_.has_value() || staging_->bytes() < bytes) {
+    staging_.reset();
+    INGOT_ASSIGN_OR_RETURN(void* const memory, cuda::AllocatePinned(kName, bytes));
+    staging_ = Arena::Over(kName, memory, bytes, cuda::FreePinned);
+  }
+  return staging_->At(0, bytes);
 }
 
 // Messages of a device.
 absl::Status Gloo::Staged(const StagedRound& round, void* stream) {
-  INGOT_RETURN_IF_ERROR(staging_.Reserve(round.bytes));
+  INGOT_ASSIGN_OR_RETURN(void* const staging, Staging(round.bytes));
   std::vector<Transfer> sends, receives;
   for (const StagedPart& part : round.sends) {
-    sends.push_back(part.In(staging_.data()));
+    sends.push_back(part.In(staging));
     INGOT_RETURN_IF_ERROR(cuda::CopyToHost(sends.back().data, part.data, part.bytes, stream));
   }
   INGOT_RETURN_IF_ERROR(cuda::Synchronize(stream));
-  for (const StagedPart& part : round.receives) receives.push_back(part.In(staging_.data()));
+  for (const StagedPart& part : round.receives) receives.push_back(part.In(staging));
   INGOT_RETURN_IF_ERROR(Move(sends, receives));
   for (const StagedPart& part : round.receives) {
-    INGOT_RETURN_IF_ERROR(cuda::CopyToDevice(part.data, part.In(staging_.data()).data, part.bytes, stream));
+    INGOT_RETURN_IF_ERROR(cuda::CopyToDevice(part.data, part.In(staging).data, part.bytes, stream));
   }
   return cuda::Synchronize(stream);
 }

@@ -209,7 +209,6 @@ absl::Status NcclRanks::AwaitStream(void* stream) {
 absl::Status NcclRanks::ExchangeWithOthers(absl::Span<const Transfer> sends, absl::Span<const Transfer> receives,
                                            const Context& where) {
   if (!broken_.ok()) return broken_;
-  cuda::UseDevice();  // whichever thread this is
   const absl::Status status = where.device() == Device::kCuda
                                   ? Post(sends, receives, where.stream())
                                   : ExchangeStaged(sends, receives, StagedChunk(size()),

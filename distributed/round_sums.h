@@ -40,8 +40,7 @@ class RoundSums {
   std::vector<std::vector<SumStep>> steps_;
 };
 
-// Runs the steps over `count` elements: leaves[i] is the i-th of the round, buffers[k] the k-th, on the
-// device of `ctx`.
+// Runs the steps over `count` elements on the device of `ctx`: leaves[i] is the i-th of the round, buffers[k] the k-th.
 void RunSteps(Context& ctx, const std::vector<SumStep>& steps, const std::vector<float*>& leaves,
               const std::vector<float*>& buffers, int64_t count);
 

@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "kernels/add.h"
+#include "kernels/context.h"
 
 namespace ingot {
 namespace {

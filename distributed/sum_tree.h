@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/context.h"
-
 namespace ingot {
+
+class Context;
 
 // A half-open range, of leaves or of elements.
 struct Interval {

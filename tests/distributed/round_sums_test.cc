@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/base/philox.h"
+#include "kernels/context.h"
 
 namespace ingot {
 namespace {

@@ -16,6 +16,7 @@
 #include "core/base/philox.h"
 #include "distributed/control_client.h"
 #include "distributed/control_server.h"
+#include "kernels/context.h"
 #include "tests/distributed/part_nodes.h"
 
 namespace ingot {

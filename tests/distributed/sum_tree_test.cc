@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/base/philox.h"
+#include "kernels/context.h"
 #include "tests/distributed/part_nodes.h"
 
 namespace ingot {
