@@ -167,6 +167,6 @@ In $run:
 Next:
   build/release/ingot generate --checkpoint $checkpoint --prompt "Once"
   build/release/ingot train --config $run/config.textproto --output $run/run --set training.steps=$((steps * 2))
-  build/release/ingot export --checkpoint $checkpoint --format hf --dtype bf16 --output my-model
+  build/release/ingot export --checkpoint $checkpoint --format hf --dtype bf16 --output runs/my-model
   larger models: configs/*.textproto; every setting: configs/ingot.proto; the whole picture: docs/architecture.md
 EOT
